@@ -1,0 +1,1 @@
+"""BIDS as data: names, tables and plans, without images."""

@@ -1,0 +1,1 @@
+"""Settings and atlas registry of braindelta."""

@@ -1,0 +1,1 @@
+"""The braindelta command and its Nipype workflows."""
