@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bids_utils.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -116,7 +119,7 @@ def load_settings(path: Path | None) -> Settings:
     try:
         return Settings.model_validate(raw or {})
     except ValidationError as error:
-        lines = [_explain(item, raw) for item in error.errors()]
+        lines = [_explain(item) for item in error.errors()]
         raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
@@ -125,11 +128,26 @@ def dump_settings(settings: Settings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 
-def _explain(item: dict, raw: dict) -> str:
+def _explain(item: ErrorDetails) -> str:
+    """One line for a user: where, what was found, what is possible."""
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg']}, found {item['input']!r}"
+        return f"{place or 'settings'}: {item['msg']}, found {item['input']!r}"
     known = _known_keys(item["loc"][:-1])
     near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
     return f"{place}: unknown key; {hint}"
+
+
+def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    """Keys of the section that `path` leads to; positions in a list are stepped over."""
+    section: type[BaseModel] = Settings
+    for part in path:
+        if isinstance(part, str):
+            annotation = section.model_fields[part].annotation
+            section = next(
+                kind
+                for kind in (annotation, *get_args(annotation))
+                if isinstance(kind, type) and issubclass(kind, BaseModel)
+            )
+    return list(section.model_fields)

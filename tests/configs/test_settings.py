@@ -1,0 +1,64 @@
+"""Settings: one YAML, frozen, with errors that name the place and a suggestion."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+import configs
+from bids_utils.errors import SettingsError
+from configs.settings import Settings, dump_settings, load_settings
+
+DEFAULT = Path(configs.__file__).parent / "default.yaml"
+
+
+def write(folder, text):
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_default_yaml_shows_every_option_with_the_default_of_the_code():
+    assert yaml.safe_load(DEFAULT.read_text(encoding="utf-8")) == Settings().model_dump(mode="json")
+
+
+def test_settings_survive_saving_and_loading(tmp_path):
+    settings = load_settings(
+        write(tmp_path, "sessions: {order: [pre, post]}\ngroup: {scores: [{name: BDI}]}")
+    )
+    assert load_settings(write(tmp_path, dump_settings(settings))) == settings
+    assert settings.sessions.order == ("pre", "post")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sesions: {}", r"sesions: unknown key; did you mean 'sessions'\?"),
+        ("func: {high_pas_hz: 0.01}", r"func\.high_pas_hz: .*did you mean 'high_pass_hz'\?"),
+        ("group: {scores: [{name: BDI, beter: lower}]}", r"scores\.0\.beter.*mean 'better'\?"),
+        ("func: {min_coverage: 1.2}", r"func\.min_coverage: .*less than or equal to 1.*1\.2"),
+        ("func: {strategy: 12P}", r"func\.strategy: .*'24P'.*found '12P'"),
+        ("sessions: {order: [pre, pre]}", "name at least two different sessions"),
+        ("sessions: {order: [a, b], interval_days: [1, 2]}", "one interval between each two"),
+        ("sessions: {order: [a, b], interval_days: [0]}", "greater than 0"),
+        ("- a\n- b", "expected sections"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_a_wrong_file_names_the_place_and_what_is_possible(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsError, match=message) as caught:
+        load_settings(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_file_is_a_settings_error(tmp_path):
+    with pytest.raises(SettingsError, match=r"absent\.yaml"):
+        load_settings(tmp_path / "absent.yaml")
+
+
+def test_settings_cannot_be_changed_after_loading():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().func.high_pass_hz = 1.0
