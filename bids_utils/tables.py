@@ -1,0 +1,67 @@
+"""TSV files as the dataset has them: every cell is text until somebody knows better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from bids_utils.errors import DatasetError
+
+MISSING = frozenset({"", "n/a", "na", "nan"})
+"""Cells without a value, compared in lower case; BIDS itself writes n/a."""
+
+
+def read_text_table(path: Path) -> pd.DataFrame:
+    """All cells of a TSV file as text, missing ones as NaN.
+
+    Quotes around a cell and spaces at its ends are removed, empty lines are left out, and
+    a byte order mark is ignored. The column names are unique.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read, is not UTF-8, or a line has more or fewer cells than the
+        header; the message names file and line.
+    """
+    lines = _read_lines(path)
+    if not lines:
+        raise DatasetError(f"{path}: the file is empty; expected a line of column names")
+    columns = lines[0][1]
+    _check_columns(path, columns)
+    for number, cells in lines[1:]:
+        if len(cells) != len(columns):
+            raise DatasetError(
+                f"{path}, line {number}: {len(cells)} cells, but the header has {len(columns)}; "
+                "cells must be separated by tabs"
+            )
+    rows = [[_value(cell) for cell in cells] for _, cells in lines[1:]]
+    return pd.DataFrame(rows, columns=columns, dtype="str")
+
+
+def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+    numbered = enumerate(text.split("\n"), start=1)
+    return [(n, [_unquote(c) for c in line.split("\t")]) for n, line in numbered if line.strip()]
+
+
+def _unquote(cell: str) -> str:
+    text = cell.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1].strip()
+    return text
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    twice = {name for name in columns if columns.count(name) > 1}
+    if twice:
+        raise DatasetError(f"{path}: two columns are called {min(twice)!r}; rename one of them")
+
+
+def _value(cell: str) -> str | None:
+    return None if cell.lower() in MISSING else cell
