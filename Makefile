@@ -1,0 +1,38 @@
+# Needs Python 3.11 to 3.13 and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+DEMO ?= demo
+NPROCS ?= 2
+
+.PHONY: demo test slow lint clean
+
+demo: $(VENV)/installed ## make a small trial with known truth and run it from images to report
+	$(BIN)/braindelta-demo $(DEMO) --nprocs $(NPROCS)
+
+test: $(VENV)/installed-test ## the fast tests
+	$(BIN)/python -m pytest -n $(NPROCS)
+
+slow: $(VENV)/installed-test ## whole runs on images, minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed-test ## style, imports, types, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell bids_utils configs workflows tests docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install -q -e .[test]
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info

@@ -1,0 +1,66 @@
+"""What went wrong with whom: crash files of Nipype turned into one plain sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ERROR_LINE = re.compile(r"^\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt)): ?(.*)$")
+PLAIN_ERRORS = ("DatasetError", "ToolError", "SettingsError", "PipelineError")
+EXIT_CODES = {"SettingsError": 2, "DatasetError": 3, "ToolError": 4}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One step that failed: `error` is the class, `cause` its message, `crash_file` the details."""
+
+    step: str
+    error: str
+    cause: str
+    crash_file: str
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of this kind of error; 1 where it is none the user can act on."""
+        return EXIT_CODES.get(self.error, 1)
+
+    @property
+    def sentence(self) -> str:
+        """Step, cause and what to do, for the terminal and the reports."""
+        if self.error in PLAIN_ERRORS:
+            return f"{self.step}: {self.cause}"
+        return f"{self.step}: {self.error}: {self.cause} (unexpected; details: {self.crash_file})"
+
+
+def read_failures(crash_dir: Path) -> list[Failure]:
+    """Failures from the crash files in a folder, the oldest first; empty without the folder."""
+    files = list(crash_dir.glob("crash-*.txt"))
+    files.sort(key=lambda file: (file.stat().st_mtime_ns, file.name))
+    return [parse_crash(file.read_text(encoding="utf-8", errors="replace"), file) for file in files]
+
+
+def parse_crash(text: str, file: Path) -> Failure:
+    """Failure described by the text of a Nipype crash file.
+
+    The last error line of the traceback decides; lines after it belong to its message.
+    """
+    lines = text.splitlines()
+    node = next((line[5:].strip() for line in lines if line.startswith("Node: ")), "unknown step")
+    matches = [(i, found) for i, line in enumerate(lines) if (found := ERROR_LINE.match(line))]
+    plain = [(i, found) for i, found in matches if found[1] in PLAIN_ERRORS]
+    if not matches:
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "empty crash file")
+        return Failure(step_name(node), "Error", last, str(file))
+    position, found = (plain or matches)[-1]
+    rest = [line.strip() for line in lines[position + 1 :] if line.strip()] if plain else []
+    return Failure(step_name(node), found[1], " ".join([found[2], *rest]), str(file))
+
+
+def step_name(node: str) -> str:
+    """Words for a node: its path without the workflows that hold everything.
+
+    `participants_wf.sub_01_wf.bold_ses_pre_wf.realign` becomes `bold ses pre, realign`.
+    """
+    parts = [part.removesuffix("_wf").replace("_", " ").strip() for part in node.split(".")]
+    return ", ".join(parts[2:] or parts)
