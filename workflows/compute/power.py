@@ -1,0 +1,115 @@
+"""The smallest effect a sample could have found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+SENSITIVITY_COLUMNS = [
+    "model",
+    "family",
+    "term",
+    "n",
+    "n_per_arm",
+    "n_tests",
+    "effect_size_name",
+    "power",
+    "alpha",
+    "smallest_uncorrected",
+    "smallest_bonferroni",
+]
+
+
+def sensitivity_table(rows: pd.DataFrame, alpha: float, power: float = 0.8) -> pd.DataFrame:
+    """Smallest effect each family could have found, SENSITIVITY_COLUMNS.
+
+    Two-sided tests at `alpha` and at `alpha` / number of tests of the family, for the test
+    with the median number of participants.
+
+    Parameters
+    ----------
+    rows : pd.DataFrame
+        Rows of a model; those without p are not counted.
+    alpha, power : float
+        Level of the tests and wanted power, 0..1.
+    """
+    made = rows[rows["p"].notna()]
+    table = []
+    for (model, family, term), tests in made.groupby(["model", "family", "term"], sort=False):
+        n_tests = int((made["family"] == family).sum())
+        middle = tests.sort_values("n", kind="stable").iloc[(len(tests) - 1) // 2]
+        sizes = [_smallest_effect(middle, level, power) for level in (alpha, alpha / n_tests)]
+        counts = (middle["n"], middle["n_per_arm"], n_tests, middle["effect_size_name"])
+        table.append((model, family, term, *counts, power, alpha, *sizes))
+    return pd.DataFrame(table, columns=SENSITIVITY_COLUMNS)
+
+
+def smallest_difference(n_first: int, n_second: int, df: int, alpha: float, power: float) -> float:
+    """Smallest standardised difference between two arms found with the given power.
+
+    Two-sided t test, noncentral t distribution.
+
+    Parameters
+    ----------
+    n_first, n_second : int
+        Participants of the two arms.
+    df : int
+        Residual degrees of freedom of the model.
+    alpha, power : float
+        Level of the test and wanted power, 0..1.
+    """
+    return _smallest_noncentrality(df, alpha, power) * np.sqrt(1 / n_first + 1 / n_second)
+
+
+def smallest_mean(n: int, df: int, alpha: float, power: float) -> float:
+    """Smallest mean change, in standard deviations of change, found with the given power."""
+    return _smallest_noncentrality(df, alpha, power) / np.sqrt(n)
+
+
+def smallest_correlation(df: int, alpha: float, power: float) -> float:
+    """Smallest partial correlation found with the given power (Fisher's z approximation).
+
+    Parameters
+    ----------
+    df : int
+        n - 2 - number of covariates; below 2 the answer is NaN.
+    alpha, power : float
+        Level of the two-sided test and wanted power, 0..1.
+    """
+    if df < 2:
+        return np.nan
+    quantiles = stats.norm.isf(alpha / 2) + stats.norm.ppf(power)
+    return float(np.tanh(quantiles / np.sqrt(df - 1)))
+
+
+def _smallest_effect(row, alpha, power):
+    df = int(row["df"])
+    if row["effect_size_name"] == "partial r":
+        return smallest_correlation(df, alpha, power)
+    if row["effect_size_name"] == "d_z":
+        return smallest_mean(int(row["n"]), df, alpha, power)
+    counts = dict(part.rsplit("=", 1) for part in row["n_per_arm"].split(";"))
+    n_first, n_second = next(
+        (int(counts[arm]), int(counts[reference]))
+        for arm in counts
+        for reference in counts
+        if f"{arm} - {reference}" == row["term"]
+    )
+    return smallest_difference(n_first, n_second, df, alpha, power)
+
+
+def _smallest_noncentrality(df, alpha, power):
+    if not (0 < alpha < 1 and alpha < power < 1):
+        raise ValueError("alpha, power: between 0 and 1, power above alpha")
+    if df < 1:
+        return np.nan
+    limit = stats.t.isf(alpha / 2, df)
+
+    def missing_power(shift):
+        return stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift) - power
+
+    top = limit + stats.norm.ppf(power) + 1
+    while missing_power(top) < 0:
+        top *= 1.5
+    return optimize.brentq(missing_power, 0, top)

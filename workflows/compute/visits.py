@@ -1,0 +1,90 @@
+"""Which sessions come first: positions in time and the pair of sessions that is tested."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from workflows.compute.problems import Problem
+
+
+def positioned_visits(
+    visits: pd.DataFrame, order: tuple[str, ...]
+) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
+    """Visits with `position`, an integer that grows with time within a participant.
+
+    Parameters
+    ----------
+    visits : pd.DataFrame
+        participant_id, session_id, modality, days_from_baseline (NaN where unknown).
+    order : tuple of str
+        Session labels, the earliest first; empty: days_from_baseline decides.
+
+    Returns
+    -------
+    visits, problems
+        Visits that cannot be placed in time are left out and named as problems.
+    """
+    if order:
+        known = {label: position for position, label in enumerate(order)}
+        position = visits["session_id"].map(known)
+        reason, todo = "session is not in sessions.order", "add it to sessions.order if it counts"
+    else:
+        position = visits.groupby("participant_id")["days_from_baseline"].rank(method="dense")
+        alone = visits.groupby("participant_id")["session_id"].transform("nunique") == 1
+        position = position.where(position.notna() | ~alone, 1.0)
+        reason = "no date tells when this session was"
+        todo = "set sessions.order in the settings or add acq_time to sub-*_sessions.tsv"
+    lost = visits[position.isna()].drop_duplicates(["participant_id", "session_id"])
+    problems = tuple(
+        Problem(reason, f"sub-{row.participant_id} ses-{row.session_id}", todo)
+        for row in lost.itertuples()
+    )
+    placed = visits.assign(position=position)[position.notna()]
+    return placed.astype({"position": int}).reset_index(drop=True), problems
+
+
+def main_pair(visits: pd.DataFrame, order: tuple[str, ...]) -> tuple[str, str] | None:
+    """Labels of the first and the last planned session: the pair the models test.
+
+    Without `order` the labels are ranked by their median days from baseline over
+    participants. None where there are not two sessions.
+    """
+    if order:
+        return order[0], order[-1]
+    days = visits.groupby("session_id")["days_from_baseline"].median().dropna()
+    if len(days) < 2:
+        return None
+    ranked = days.sort_values(kind="stable")
+    return str(ranked.index[0]), str(ranked.index[-1])
+
+
+def planned_days(
+    visits: pd.DataFrame, order: tuple[str, ...], interval_days: tuple[float, ...]
+) -> pd.DataFrame:
+    """Visits whose unknown days_from_baseline are filled with the planned intervals.
+
+    Only for participants without any known date, so that dates and plans do not mix.
+    """
+    if not order or not interval_days:
+        return visits
+    planned = dict(zip(order, np.cumsum((0.0, *interval_days)), strict=True))
+    days = visits["days_from_baseline"]
+    dated = days.gt(0).groupby(visits["participant_id"]).transform("any")
+    expected = visits["session_id"].map(planned)
+    return visits.assign(days_from_baseline=days.where(dated, expected))
+
+
+def ordered_pairs(pairs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
+    """Pairs whose follow-up comes after the baseline; the others are named as problems."""
+    wrong = pairs["interval_days"] <= 0
+    problems = tuple(
+        Problem(
+            f"dates say ses-{row.followup} comes {-row.interval_days:g} days before "
+            f"ses-{row.baseline}",
+            f"sub-{row.participant_id}",
+            "correct acq_time in sub-*_sessions.tsv or sessions.order; the pair is left out",
+        )
+        for row in pairs[wrong].drop_duplicates(["participant_id", "followup"]).itertuples()
+    )
+    return pairs[~wrong].reset_index(drop=True), problems
