@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-ERROR_LINE = re.compile(r"^\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt)): ?(.*)$")
+ERROR_LINE = re.compile(
+    r"^\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt)): ?(.*)$"
+)
 PLAIN_ERRORS = ("DatasetError", "ToolError", "SettingsError", "PipelineError")
 EXIT_CODES = {"SettingsError": 2, "DatasetError": 3, "ToolError": 4}
 

@@ -32,7 +32,7 @@ class NodeProgress:
             title: self._bars.add_task(title, total=len(nodes), step="waiting", start=False)
             for title, nodes in self._waiting.items()
         }
-        self._failed: set[str] = set()
+        self.failed: set[str] = set()
 
     def __enter__(self) -> NodeProgress:
         self._bars.start()
@@ -62,12 +62,12 @@ class NodeProgress:
     def _finish(self, title: str, name: str) -> None:
         self._waiting[title].discard(name)
         self._bars.advance(self._tasks[title])
-        if not self._waiting[title] and title not in self._failed:
+        if not self._waiting[title] and title not in self.failed:
             self._bars.update(self._tasks[title], step="done")
             self._console.print(f"{title}: done", highlight=False)
 
     def _fail(self, title: str, name: str) -> None:
-        self._failed.add(title)
+        self.failed.add(title)
         self._bars.update(self._tasks[title], step=f"failed: {step_name(name)}")
         self._console.print(f"{title}: FAILED at {step_name(name)}", highlight=False)
 

@@ -38,9 +38,7 @@ def test_a_data_error_gives_step_message_and_exit_code():
 
 def test_a_bug_keeps_its_class_and_names_the_crash_file():
     failure = parse_crash(BUG, "crash-2.txt")
-    assert failure.sentence == (
-        "anat, template: KeyError: 'x' (unexpected; details: crash-2.txt)"
-    )
+    assert failure.sentence == ("anat, template: KeyError: 'x' (unexpected; details: crash-2.txt)")
     assert failure.exit_code == 1
 
 

@@ -1,0 +1,32 @@
+"""Small nodes for tests of running; workers import them by name."""
+
+import os
+import signal
+
+from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, TraitedSpec, traits
+
+from bids_utils.errors import DatasetError
+
+
+class _StepInputSpec(BaseInterfaceInputSpec):
+    value = traits.Int(mandatory=True)
+    fate = traits.Enum("live", "fail", "die")
+
+
+class _StepOutputSpec(TraitedSpec):
+    out = traits.Int()
+
+
+class Step(SimpleInterface):
+    """Adds one, raises a DatasetError, or is killed."""
+
+    input_spec = _StepInputSpec
+    output_spec = _StepOutputSpec
+
+    def _run_interface(self, runtime):
+        if self.inputs.fate == "fail":
+            raise DatasetError("a.nii.gz: broken; copy it again")
+        if self.inputs.fate == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._results["out"] = self.inputs.value + 1
+        return runtime

@@ -1,0 +1,58 @@
+"""Runs nodes on the cores of this machine; a killed worker fails its node instead of hanging."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import TypedDict
+
+from nipype.interfaces.base.support import InterfaceResult
+from nipype.pipeline.engine import Node
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
+
+KILLED = (
+    "bids_utils.errors.ToolError: the process of this step was killed, most often because memory "
+    "ran out; give more memory or lower --nprocs, and run the same command again"
+)
+
+
+class NodeResult(TypedDict):
+    """What a worker sends back for one node."""
+
+    result: InterfaceResult | None
+    traceback: list[str] | None
+    taskid: int
+
+
+class LocalPlugin(MultiProcPlugin):
+    """Nipype's MultiProc with workers that start clean and whose death is noticed."""
+
+    def __init__(self, plugin_args: dict[str, object]) -> None:
+        super().__init__(plugin_args={**plugin_args, "mp_context": "forkserver"})
+
+    def _submit_job(self, node: Node, updatehash: bool = False) -> int:
+        self._taskid += 1
+        job = (run_node, node, updatehash, self._taskid)
+        try:
+            future = self.pool.submit(*job)
+        except BrokenProcessPool:
+            self.pool = self._new_pool()
+            future = self.pool.submit(*job)
+        self._task_obj[self._taskid] = future
+        future.add_done_callback(partial(self._keep_result, self._taskid))
+        return self._taskid
+
+    def _keep_result(self, taskid: int, future: Future[NodeResult]) -> None:
+        killed: NodeResult = {"result": None, "traceback": [KILLED], "taskid": taskid}
+        self._taskresult[taskid] = killed if future.exception() else future.result()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers=self.processors,
+            initializer=process_initializer,
+            initargs=(os.getcwd(),),  # noqa: PTH109 - Nipype hands it to os.chdir
+            mp_context=multiprocessing.get_context("forkserver"),
+        )
