@@ -78,6 +78,16 @@ def measure(code: str, folder: Path) -> tuple[float, float, int]:
     return seconds, mib, n_files
 
 
+def best_of(
+    tools: dict[str, str], folder: Path, n_repeats: int
+) -> dict[str, tuple[float, float, int]]:
+    """The fastest of several turns of each tool, taken in turns so that load hits all alike."""
+    turns = [
+        {tool: measure(code, folder) for tool, code in tools.items()} for _ in range(n_repeats)
+    ]
+    return {tool: min(turn[tool] for turn in turns) for tool in tools}
+
+
 def figures(rows: dict[str, tuple[float, float, int]]) -> dict[str, dict[str, object]]:
     """Figures with their targets; the ratio is missing where pybids is not installed."""
     seconds, mib, _ = rows["braindelta"]
@@ -95,13 +105,14 @@ def main() -> int:
     """Run the comparison and print it; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--participants", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3, help="the fastest one counts")
     arguments = parser.parse_args()
     tools = {"braindelta": OURS}
     if importlib.util.find_spec("bids"):
         tools["pybids"] = PYBIDS
     with tempfile.TemporaryDirectory() as name:
         n_files = make_dataset(Path(name), arguments.participants)
-        rows = {tool: measure(code, Path(name)) for tool, code in tools.items()}
+        rows = best_of(tools, Path(name), arguments.repeats)
     print(f"{n_files} files\n{'tool':<12}{'seconds':>10}{'MiB':>8}{'files':>8}")
     for tool, (seconds, mib, found) in rows.items():
         print(f"{tool:<12}{seconds:>10.2f}{mib:>8.1f}{found:>8}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from bids_utils.errors import SettingsError
-from bids_utils.names import nearest, same_label, strip_label
+from bids_utils.names import ENTITY_ORDER, nearest, same_label, strip_label
 
 ANY = "*"
 """A filter value: the entity must be there, with any label."""
@@ -48,11 +48,7 @@ LONG_NAMES = {
 }
 """Names of entities in filter files -> columns of the index."""
 
-COLUMNS = tuple(
-    "subject session datatype suffix extension sample task tracksys acq nuc voi ce trc stain rec "
-    "dir run mod echo flip inv mt part proc hemi space split recording chunk atlas seg scale res "
-    "den label desc".split()
-)
+COLUMNS = ("subject", "session", "datatype", "suffix", "extension", *ENTITY_ORDER)
 
 
 def read_filters(path: Path) -> dict[str, Filter]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from bids_utils.errors import DatasetError, SettingsError
-from bids_utils.filters import DEFAULTS, Filter, passes
+from bids_utils.filters import Filter, passes
 from bids_utils.names import (
     ENTITY_ORDER,
     BidsName,
@@ -21,9 +23,12 @@ from bids_utils.names import (
     with_prefix,
 )
 
-DATATYPES = frozenset(
-    "anat beh dwi eeg emg fmap func ieeg meg micr motion mrs nirs perf pet".split()
-)
+# fmt: off
+DATATYPES = frozenset({
+    "anat", "beh", "dwi", "eeg", "emg", "fmap", "func", "ieeg", "meg", "micr", "motion", "mrs",
+    "nirs", "perf", "pet",
+})
+# fmt: on
 ALWAYS = ("task", "acq", "ce", "rec", "dir", "run", "echo", "part")
 """Entities that have a column even if no file has them."""
 
@@ -45,8 +50,7 @@ class Selection:
             object.__setattr__(self, name, tuple(labels))
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     path: str
     subject: str
     session: str = ""
@@ -187,7 +191,7 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
             f"{folder}: the folder cannot be read ({error.strerror}); "
             "check its permissions and that the disk is connected"
         ) from error
-    return sorted(seen, key=lambda entry: entry.name)
+    return sorted(seen, key=attrgetter("name"))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -7,11 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+# fmt: off
 ENTITY_ORDER = (
-    "sub tpl ses cohort sample task tracksys acq nuc voi ce trc stain rec dir run mod echo flip "
-    "inv mt part proc hemi space split recording chunk atlas seg scale res den label from to mode "
-    "stat desc"
-).split()
+    "sub", "tpl", "ses", "cohort", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce",
+    "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc",
+    "hemi", "space", "split", "recording", "chunk", "atlas", "seg", "scale", "res", "den",
+    "label", "from", "to", "mode", "stat", "desc",
+)
+# fmt: on
+"""Order in a file name; `from`, `to`, `mode` and `stat` stand where fMRIPrep and XCP-D put them."""
 
 NUMBERED = frozenset({"run", "echo", "flip", "inv", "split", "chunk"})
 """Entities whose label is a number, so that `run-1` and `run-01` mean the same."""

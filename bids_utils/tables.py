@@ -36,7 +36,7 @@ def read_text_table(path: Path) -> pd.DataFrame:
                 "cells must be separated by tabs"
             )
     rows = [[_value(cell) for cell in cells] for _, cells in lines[1:]]
-    return pd.DataFrame(rows, columns=columns, dtype="str")
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
