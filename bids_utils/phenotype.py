@@ -76,7 +76,8 @@ def read_scores(bids_dir: Path, names: Collection[str] = ()) -> pd.DataFrame:
     cells = cells[is_score | cells["score"].isin(list(names))]
     value = _numbers(cells["text"])
     wrong = cells["text"].notna() & value.isna()
-    scores = cells.assign(value=value, problem=_text_problems(cells).where(wrong, ""))
+    scores = cells.assign(value=value, problem="")
+    scores.loc[wrong, "problem"] = [_text_problem(cell) for _, cell in cells[wrong].iterrows()]
     return _without_repeats(scores)[[*KEYS, "value", "problem"]].reset_index(drop=True)
 
 
@@ -179,7 +180,7 @@ def _cells(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=[*KEYS, "text", "place"])
     cells = pd.concat(rows, ignore_index=True)
     labels = cells["session_id"].map(lambda text: strip_label(text, "ses"), na_action="ignore")
-    return cells.assign(session_id=labels)
+    return cells.assign(session_id=labels.astype(object))
 
 
 def _is_score(texts: pd.Series) -> bool:
@@ -192,23 +193,25 @@ def _numbers(texts: pd.Series) -> pd.Series:
     return numbers.where(numbers.abs() != float("inf"))
 
 
-def _text_problems(cells: pd.DataFrame) -> pd.Series:
-    whom = cells["place"] + " of sub-" + cells["participant_id"]
-    when = (" in ses-" + cells["session_id"]).fillna("")
-    return whom + when + " is '" + cells["text"].fillna("") + "', not a number"
+def _text_problem(cell: pd.Series) -> str:
+    when = f" in ses-{cell['session_id']}" if isinstance(cell["session_id"], str) else ""
+    return (
+        f"{cell['place']} of sub-{cell['participant_id']}{when} is '{cell['text']}', not a number"
+    )
 
 
 def _without_repeats(scores: pd.DataFrame) -> pd.DataFrame:
     """One row for each participant, session and score; different values are a problem."""
-    key = scores["participant_id"] + "\t" + scores["session_id"].fillna("") + "\t" + scores["score"]
+    session = scores["session_id"].astype(object).fillna("")
+    key = scores["participant_id"] + "\t" + session + "\t" + scores["score"]
     empty = scores["value"].isna() & (scores["problem"] == "")
     rows = scores.assign(key=key, empty=empty).drop_duplicates(["key", "value", "problem"])
     values = rows[~rows["empty"]].groupby("key")["text"]
     clashes = values.agg(" and ".join)[values.size() > 1].to_dict()
     single = rows.sort_values("empty", kind="stable").drop_duplicates("key").sort_index()
-    clash = single["key"].map(clashes)
+    clash = single["key"].map(lambda key: clashes.get(key, ""))
     whose = single["place"] + " of sub-" + single["participant_id"] + " has several values: "
     return single.assign(
-        value=single["value"].where(clash.isna()),
-        problem=single["problem"].where(clash.isna(), whose + clash.fillna("")),
+        value=single["value"].where(clash == ""),
+        problem=single["problem"].where(clash == "", whose + clash),
     )
