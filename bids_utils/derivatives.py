@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,25 +37,42 @@ class Generator:
     code_url: str
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write a text file under a temporary name and rename it, so that it is never half there.
+@contextmanager
+def replaced_whole(path: Path) -> Iterator[Path]:
+    """Temporary path beside `path` that takes its place at the end, if nothing failed.
+
+    The temporary name is hidden and has the same extension. The folder is made if needed.
 
     Raises
     ------
     DatasetError
         The folder cannot be written; a file that was there before is unharmed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".tmp{os.getpid()}_{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="")
+        yield temporary
         temporary.replace(path)
     except OSError as error:
-        _remove(temporary)
         raise DatasetError(
             f"{path.parent}: {path.name} cannot be written ({error.strerror}); "
             "check the permissions and the free space of this folder"
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file whole or not at all.
+
+    Raises
+    ------
+    DatasetError
+        The folder cannot be written.
+    """
+    with replaced_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(content: Mapping[str, object], path: Path) -> None:
@@ -265,10 +283,3 @@ def _one_line(cell: str) -> str | None:
 
 def _is_text(name: str, text_columns: Collection[str]) -> bool:
     return name.endswith("_id") or name in LABEL_COLUMNS or name in text_columns
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
