@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    DynamicTraitedSpec,
+    File,
+    InputMultiPath,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+from nipype.interfaces.io import add_traits
+
+from bids_utils.derivatives import replaced_whole, write_json
+from bids_utils.names import build_name
 
 
 @dataclass(frozen=True)
@@ -17,3 +35,75 @@ class Output:
     scope: str = "participant"
     description: str = ""
     metadata: tuple[tuple[str, str | bool | float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where files of one participant, session or run go, and what they were made of."""
+
+    entities: tuple[tuple[str, str], ...]
+    sources: tuple[str, ...] = ()
+
+
+def output_file(row: Output, place: Place) -> Path:
+    """Path of one saved file, relative to the derivative dataset."""
+    folders = [f"{key}-{label}" for key, label in place.entities if key in ("sub", "ses")]
+    name = build_name((*place.entities, *row.entities), row.suffix, row.extension)
+    return Path(*folders, row.datatype, name)
+
+
+def sidecar(row: Output, place: Place) -> dict[str, object]:
+    """Content of the JSON beside a saved file: description, sources and what BIDS asks for."""
+    content: dict[str, object] = {"Description": row.description} if row.description else {}
+    return content | {"Sources": list(place.sources)} | dict(row.metadata)
+
+
+def needs_sidecar(row: Output, outputs: tuple[Output, ...]) -> bool:
+    """Whether a JSON is written for this row: images and tables that bring none themselves."""
+    twins = {(o.suffix, o.entities) for o in outputs if o.extension == ".json"}
+    return row.extension in (".nii.gz", ".tsv") and (row.suffix, row.entities) not in twins
+
+
+class _SaveDerivativesInputSpec(DynamicTraitedSpec, BaseInterfaceInputSpec):
+    output_dir = traits.Str(mandatory=True, desc="root of the derivative dataset")
+    places = traits.List(mandatory=True, desc="one Place for each file of a field")
+
+
+class _SaveDerivativesOutputSpec(TraitedSpec):
+    saved_files = traits.List(traits.Str, desc="files written, images and tables")
+
+
+class SaveDerivatives(SimpleInterface):
+    """Copy the files of a builder to their BIDS names, each whole or not at all."""
+
+    input_spec = _SaveDerivativesInputSpec
+    output_spec = _SaveDerivativesOutputSpec
+    _always_run = True
+
+    def __init__(self, outputs: tuple[Output, ...] = (), **inputs: object) -> None:
+        super().__init__(**inputs)
+        self._table = outputs
+        fields = [row.field for row in outputs]
+        add_traits(self.inputs, fields, InputMultiPath(File(exists=True)))
+
+    def _run_interface(self, runtime: object) -> object:
+        root = Path(self.inputs.output_dir)
+        self._results["saved_files"] = []
+        for row, place, file in self._files():
+            target = root / output_file(row, place)
+            with replaced_whole(target) as temporary:
+                shutil.copyfile(file, temporary)
+            if needs_sidecar(row, self._table):
+                stem = target.name.removesuffix(row.extension)
+                write_json(sidecar(row, place), target.with_name(f"{stem}.json"))
+            self._results["saved_files"].append(str(target))
+        return runtime
+
+    def _files(self) -> Iterator[tuple[Output, Place, str]]:
+        for row in self._table:
+            files = getattr(self.inputs, row.field)
+            if isdefined(files):
+                yield from (
+                    (row, place, file)
+                    for place, file in zip(self.inputs.places, files, strict=True)
+                )

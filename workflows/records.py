@@ -1,0 +1,82 @@
+"""Records of what is done: one small file per participant, so that no two jobs write the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from bids_utils.derivatives import write_json
+from bids_utils.plan import ParticipantPlan
+from configs.settings import Settings
+from workflows.failures import Failure
+
+Status = Literal["done", "failed", "not started"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """How the last run of a participant ended; `fingerprint` tells inputs and settings apart."""
+
+    status: Status
+    fingerprint: str = ""
+    causes: tuple[str, ...] = ()
+    exit_code: int = 0
+
+
+def record_file(output_dir: Path, participant: str) -> Path:
+    """File that holds the record of a participant."""
+    return output_dir / "logs" / f"sub-{participant}" / "status.json"
+
+
+def read_record(output_dir: Path, participant: str) -> Record:
+    """Record of a participant; `not started` where there is none or it cannot be read."""
+    try:
+        content = json.loads(record_file(output_dir, participant).read_text(encoding="utf-8"))
+        return Record(
+            content["status"],
+            content["fingerprint"],
+            tuple(content["causes"]),
+            content["exit_code"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return Record("not started")
+
+
+def write_record(
+    output_dir: Path, participant: str, fingerprint: str, failures: Iterable[Failure]
+) -> Record:
+    """Write how a run ended: done without failures, else failed with their causes."""
+    found = list(failures)
+    record = Record(
+        "failed" if found else "done",
+        fingerprint,
+        tuple(failure.sentence for failure in found),
+        found[0].exit_code if found else 0,
+    )
+    write_json(asdict(record), record_file(output_dir, participant))
+    return record
+
+
+def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
+    """Hash of all that decides the images of a participant: version, settings, input files.
+
+    The order of the sessions is not part of it: they are processed alike, so a new order
+    changes the group level only.
+    """
+    used = settings.model_dump(mode="json", include={"atlas", "anat", "func", "random_seed"})
+    files = input_files(participant)
+    facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    content = json.dumps([version("braindelta"), used, sorted(facts)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def input_files(participant: ParticipantPlan) -> list[Path]:
+    """Images that are read for a participant."""
+    images = [session.t1w_file for session in participant.sessions if session.t1w_file]
+    runs = [run.file for session in participant.sessions for run in session.bold_runs]
+    return [*images, *runs]
