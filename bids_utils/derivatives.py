@@ -143,7 +143,6 @@ def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
             na_values=["n/a", ""],
             keep_default_na=False,
             quoting=csv.QUOTE_NONE,
-            float_precision="round_trip",
         )
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 
-@dataclass(frozen=True)
-class ImageFacts:
-    """Header of an image: `problem` is empty, or says why the file cannot be used."""
+from bids_utils.errors import DatasetError
+from bids_utils.images import (
+    EXCLUDED,
+    FOUND,
+    USED,
+    BoldRun,
+    Candidate,
+    ImageFacts,
+    ImageReader,
+    Inspector,
+    choose_t1w,
+    inspect_bold,
+    screen_names,
+)
+from bids_utils.index import Selection, index_dataset, select
+from bids_utils.ledger import LEDGER_DICTIONARY, Expected, make_ledger, no_row_note
+from bids_utils.names import parse_name
+from bids_utils.phenotype import read_participants
+from bids_utils.sessions import OrderRule, SessionOrder, check_order, order_sessions, read_dates
 
-    shape: tuple[int, ...] = ()
-    voxel_size_mm: tuple[float, ...] = ()
-    repetition_time_s: float | None = None
-    problem: str = ""
+__all__ = [
+    "LEDGER_DICTIONARY",
+    "BoldRun",
+    "ImageFacts",
+    "ImageReader",
+    "ParticipantPlan",
+    "Plan",
+    "PlanRequest",
+    "SessionPlan",
+    "make_plan",
+]
 
-
-ImageReader = Callable[[Path], ImageFacts]
-
-
-@dataclass(frozen=True)
-class BoldRun:
-    """One BOLD file; `entities` are its BIDS entities (sub, ses, task, run, ...) in order."""
-
-    file: Path
-    entities: tuple[tuple[str, str], ...]
-    repetition_time_s: float
-    n_volumes: int
+ANATOMY, FUNCTION = "T1w", "bold"
+LOOKED_AT = {"anat": ("T1w", ""), "func": ("bold", "sbref", "")}
+"""Suffixes of the images that have a row in the ledger; empty: the name is not BIDS."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +62,229 @@ class ParticipantPlan:
     label: str
     sessions: tuple[SessionPlan, ...]
     done: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who will be processed, and the ledger of all images."""
+
+    participants: tuple[ParticipantPlan, ...]
+    ledger: pd.DataFrame
+
+
+def _never(label: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What is asked for.
+
+    `order` and `interval_days` come from the settings (None: dates decide), `is_done` tells
+    by the participant's label whether there is nothing left to do.
+    """
+
+    bids_dir: Path
+    order: tuple[str, ...] | None
+    interval_days: tuple[float, ...] | None
+    tr_tolerance_s: float
+    selection: Selection = Selection()
+    is_done: Callable[[str], bool] = _never
+
+
+def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
+    """Participants, their sessions in time order and their images, and the ledger.
+
+    Parameters
+    ----------
+    request : PlanRequest
+    read_image : callable of Path -> ImageFacts
+        Looks at the header of an image; it tells a broken image by `problem`.
+
+    Returns
+    -------
+    Plan
+        A participant without a usable T1w image is not in `participants`, only in the ledger.
+
+    Raises
+    ------
+    DatasetError
+        Not a BIDS dataset, no sessions, nobody has two sessions, or neither settings nor dates
+        give their order.
+    SettingsError
+        A participant, session or task that is asked for does not exist.
+    """
+    index = index_dataset(request.bids_dir)
+    asked = select(index, request.selection)
+    _check_sessions(request.bids_dir, index)
+    rule = OrderRule(request.order or (), request.interval_days or ())
+    check_order(rule.order, index["session"][index["session"] != ""])
+    images = _candidates(index, asked, request.selection)
+    orders = _orders(request.bids_dir, images, rule)
+    inspector = Inspector(request.bids_dir, read_image, request.tr_tolerance_s)
+    one_echo = "echo" in request.selection.filters.get("bold", {})
+    for label, found in images.items():
+        screened = _placed(screen_names(found, one_echo), orders[label], rule)
+        images[label] = _decided(screened, inspector)
+    people = _people(request)
+    images = {
+        label: _with_notes(found, orders[label].note, people) for label, found in images.items()
+    }
+    absent = [label for label in people or () if label not in images]
+    ledger = make_ledger(images, orders, _expected(images, rule, request.selection), absent)
+    plans = [_participant(label, images[label], orders[label], request) for label in images]
+    return Plan(tuple(plan for plan in plans if plan.sessions), ledger)
+
+
+def _check_sessions(bids_dir: Path, index: pd.DataFrame) -> None:
+    images = index[_looked_at(index)]
+    if images.empty:
+        raise DatasetError(f"{bids_dir}: there are no T1w or BOLD images in it")
+    if (images["session"] == "").all():
+        raise DatasetError(
+            f"{bids_dir}: the images are not in session folders (sub-X/ses-Y/anat); without "
+            "sessions there is no change to measure"
+        )
+    n_sessions = images[images["session"] != ""].groupby("subject")["session"].nunique()
+    if n_sessions.max() < 2:
+        labels = ", ".join(images["session"].replace("", pd.NA).dropna().unique())
+        raise DatasetError(
+            f"{bids_dir}: nobody has images of two sessions, so there is no change to measure; "
+            f"sessions found: {labels}"
+        )
+
+
+def _looked_at(index: pd.DataFrame) -> pd.Series:
+    mask = pd.Series(False, index=index.index)
+    for datatype, suffixes in LOOKED_AT.items():
+        mask |= (index["datatype"] == datatype) & index["suffix"].isin(suffixes)
+    return mask & index["extension"].isin((".nii", ".nii.gz"))
+
+
+def _candidates(
+    index: pd.DataFrame, asked: pd.DataFrame, selection: Selection
+) -> dict[str, list[Candidate]]:
+    rows = index[_looked_at(index) | index.index.isin(asked.index)]
+    if selection.participants:
+        rows = rows[rows["subject"].isin(selection.participants)]
+    modality = asked["modality"].to_dict()
+    images: dict[str, list[Candidate]] = {}
+    columns = (rows["path"], rows["subject"], rows["session"], rows["datatype"])
+    for number, path, subject, session, datatype in zip(rows.index, *columns, strict=True):
+        kind = modality.get(number) or (FUNCTION if datatype == "func" else ANATOMY)
+        name = parse_name(path.rpartition("/")[2])
+        image = Candidate(path, subject, session, kind, name)
+        image = image if number in modality else _not_asked(image)
+        images.setdefault(subject, []).append(image)
+    return images
+
+
+def _not_asked(image: Candidate) -> Candidate:
+    if image.name is None:
+        return image.excluded("the name is not a BIDS name; rename it as the specification says")
+    if image.name.suffix == "sbref":
+        return image.excluded("a single-band reference, not a time series")
+    return replace(image, status=FOUND, reason="not asked for (session, task or filter file)")
+
+
+def _orders(
+    bids_dir: Path, images: Mapping[str, list[Candidate]], rule: OrderRule
+) -> dict[str, SessionOrder]:
+    sessions = {
+        label: [name for name in dict.fromkeys(image.session for image in found) if name]
+        for label, found in images.items()
+    }
+    labels = (*dict.fromkeys(name for own in sessions.values() for name in own), *rule.order)
+    dates = {label: read_dates(bids_dir, label, dict.fromkeys(labels)) for label in sessions}
+    return order_sessions(sessions, dates, rule)
+
+
+def _placed(images: Iterable[Candidate], order: SessionOrder, rule: OrderRule) -> list[Candidate]:
+    status = FOUND if rule.order else EXCLUDED
+    placed = []
+    for image in images:
+        if image.status:
+            placed.append(image)
+        elif image.session in order.left_out:
+            reason = order.left_out[image.session]
+            placed.append(replace(image, status=status, reason=reason))
+        else:
+            placed.append(image.excluded(order.problem) if order.problem else image)
+    return placed
+
+
+def _decided(images: list[Candidate], inspector: Inspector) -> list[Candidate]:
+    anatomy = choose_t1w([image for image in images if image.modality == ANATOMY], inspector)
+    bold = [image for image in images if image.modality == FUNCTION]
+    if any(image.status == USED for image in anatomy):
+        return [*anatomy, *(inspect_bold(image, inspector) for image in bold)]
+    reason = "the participant has no usable T1w image in any session"
+    return [*anatomy, *(image if image.status else image.excluded(reason) for image in bold)]
+
+
+def _people(request: PlanRequest) -> list[str] | None:
+    if not (request.bids_dir / "participants.tsv").is_file():
+        return None
+    people = [str(label) for label in read_participants(request.bids_dir).index]
+    chosen = request.selection.participants
+    return [label for label in people if not chosen or label in chosen]
+
+
+def _with_notes(
+    images: list[Candidate], order_note: str, people: list[str] | None
+) -> list[Candidate]:
+    used = [image for image in images if image.status == USED]
+    all_sessions = {image.session for image in used}
+    noted = []
+    for image in images:
+        notes = [image.reason] if image.reason else []
+        if image.status == USED:
+            notes += [*_change_note(image, used, all_sessions), *filter(None, [order_note])]
+            if people is not None and image.participant not in people:
+                notes.append(no_row_note(image.participant, people))
+        noted.append(replace(image, reason="; ".join(notes)))
+    return noted
+
+
+def _change_note(image: Candidate, used: list[Candidate], all_sessions: set[str]) -> list[str]:
+    task = image.label("task")
+    alike = [other for other in used if other.modality == image.modality]
+    sessions = {other.session for other in alike if other.label("task") == task}
+    if len(sessions) > 1:
+        return []
+    what = f"BOLD of task {task}" if image.modality == FUNCTION else "T1w image"
+    second = "no second session" if len(all_sessions) < 2 else f"no {what} of a second session"
+    return [f"measured, but gives no change: {second}"]
+
+
+def _expected(
+    images: Mapping[str, list[Candidate]], rule: OrderRule, selection: Selection
+) -> Expected:
+    asked = [image for found in images.values() for image in found if image.status != FOUND]
+    sessions = rule.order or _shared_sessions(images)
+    if selection.sessions:
+        sessions = tuple(label for label in sessions if label in selection.sessions)
+    tasks = dict.fromkeys(image.label("task") for image in asked if image.modality == FUNCTION)
+    return Expected(sessions, (ANATOMY,), tuple(task for task in tasks if task))
+
+
+def _shared_sessions(images: Mapping[str, list[Candidate]]) -> tuple[str, ...]:
+    """Labels of all sessions, unless everybody has labels of their own (dates, scan numbers)."""
+    own = [dict.fromkeys(image.session for image in found) for found in images.values()]
+    labels = dict.fromkeys(label for labels in own for label in labels if label)
+    most = max((len(labels) for labels in own), default=0)
+    return tuple(labels) if len(labels) <= 2 * most else ()
+
+
+def _participant(
+    label: str, images: list[Candidate], order: SessionOrder, request: PlanRequest
+) -> ParticipantPlan:
+    sessions = []
+    for time in order.sessions:
+        used = [i for i in images if i.status == USED and i.session == time.label]
+        anatomy = [request.bids_dir / i.path for i in used if i.modality == ANATOMY]
+        runs = tuple(image.run for image in used if image.run)
+        if used:
+            t1w_file = anatomy[0] if anatomy else None
+            sessions.append(SessionPlan(time.label, time.days_from_baseline, t1w_file, runs))
+    return ParticipantPlan(label, tuple(sessions), request.is_done(label))

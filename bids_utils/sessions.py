@@ -15,6 +15,8 @@ from bids_utils.names import nearest, strip_label, with_prefix
 from bids_utils.tables import read_text_table
 
 SECONDS_PER_DAY = 86400.0
+MAX_SPAN_YEARS = 40
+"""Sessions further apart than this have dates that were shifted one by one."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def read_dates(bids_dir: Path, participant: str, sessions: Iterable[str]) -> Ses
 
     They come from ``acq_time`` in ``sub-X_sessions.tsv``, and where this has none, from the
     earliest scan in ``sub-X_ses-Y_scans.tsv``. Dates shifted for privacy (1925 and earlier)
-    and dates without a time of day are valid. Time zones are ignored.
+    and dates without a time of day are valid. Time zones are ignored. Dates that span more
+    than 40 years say nothing about order: all of them are set aside as a problem.
     """
     prefix = with_prefix(participant, "sub")
     folder = bids_dir / prefix
@@ -103,6 +106,11 @@ def read_dates(bids_dir: Path, participant: str, sessions: Iterable[str]) -> Ses
             problems += more
             if found:
                 times[session] = min((time for _, time in found), key=lambda time: time.moment)
+    years = [time.moment.year for time in times.values()]
+    if years and max(years) - min(years) > MAX_SPAN_YEARS:
+        span = f"{min(years)} to {max(years)}"
+        problems.append(f"{folder}: the dates go from {span}; they were not shifted together")
+        return SessionDates({}, tuple(problems))
     return SessionDates(times, tuple(problems))
 
 

@@ -1,0 +1,249 @@
+"""Which images can be used, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bids_utils.errors import DatasetError
+from bids_utils.names import NUMBERED, BidsName
+from bids_utils.sidecars import read_metadata, scanner_name
+
+FOUND, USED, EXCLUDED, MISSING = "found", "used", "excluded", "missing"
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Header of an image: `problem` is empty, or says why the file cannot be used."""
+
+    shape: tuple[int, ...] = ()
+    voxel_size_mm: tuple[float, ...] = ()
+    repetition_time_s: float | None = None
+    problem: str = ""
+
+
+Kind = tuple[tuple[str, str], ...]
+ImageReader = Callable[[Path], ImageFacts]
+
+
+@dataclass(frozen=True)
+class BoldRun:
+    """One BOLD file; `entities` are its BIDS entities (sub, ses, task, run, ...) in order."""
+
+    file: Path
+    entities: tuple[tuple[str, str], ...]
+    repetition_time_s: float
+    n_volumes: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image and what becomes of it; an empty `status` means: not decided yet.
+
+    `path` is relative to the dataset, `name` is None if it is not a BIDS name, `run` is there
+    for BOLD that is used.
+    """
+
+    path: str
+    participant: str
+    session: str
+    modality: str
+    name: BidsName | None
+    status: str = ""
+    reason: str = ""
+    scanner: str = ""
+    run: BoldRun | None = None
+
+    def label(self, key: str) -> str:
+        """Label of an entity, empty if the name does not have it."""
+        return (self.name.get(key) or "") if self.name else ""
+
+    def excluded(self, reason: str) -> Candidate:
+        """The same image, not to be used for this reason."""
+        return replace(self, status=EXCLUDED, reason=reason)
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """How images are looked at: where they are, who reads headers, how exact times must be."""
+
+    bids_dir: Path
+    read_image: ImageReader
+    tr_tolerance_s: float
+
+
+def screen_names(candidates: Iterable[Candidate], one_echo: bool) -> list[Candidate]:
+    """Candidates whose name or place rules them out, with the reason; the others unchanged.
+
+    Parameters
+    ----------
+    candidates : iterable of Candidate
+        Images of one participant.
+    one_echo : bool
+        Whether a filter file asks for an echo, so that one echo alone may be used.
+    """
+    return _without_duplicates([_screened(image, one_echo) for image in candidates])
+
+
+def choose_t1w(candidates: Sequence[Candidate], inspector: Inspector) -> list[Candidate]:
+    """T1w candidates of one participant, with at most one used in each session.
+
+    Images of the kind (acq, rec, ce, ...) that most sessions have come first, so that the
+    sessions are measured alike, then the lowest run. An unreadable image is excluded and the
+    next one taken.
+    """
+    sessions = {(_kind(image), image.session) for image in candidates if not image.status}
+    n_sessions = Counter(kind for kind, _ in sessions)
+    taken: dict[str, str] = {}
+    decided = {}
+    for image in sorted(candidates, key=lambda image: _preference(image, n_sessions)):
+        decided[image.path] = _next_t1w(image, taken.get(image.session, ""), inspector)
+        if decided[image.path].status == USED:
+            taken[image.session] = Path(image.path).name
+    return _note_kinds([decided[image.path] for image in candidates])
+
+
+def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
+    """A BOLD candidate as used, with its run, or as excluded, with the reason.
+
+    The repetition time is that of the sidecars; where they have none, that of the header. If
+    the two contradict each other, nobody can know which is right and the run is excluded.
+    """
+    if image.status:
+        return image
+    facts = inspector.read_image(inspector.bids_dir / image.path)
+    problem = facts.problem or _shape_problem(facts, 4, "a BOLD run")
+    if problem:
+        return image.excluded(problem)
+    try:
+        metadata = read_metadata(inspector.bids_dir, Path(image.path))
+    except DatasetError as error:
+        return image.excluded(str(error))
+    seconds, reason = _repetition_time(metadata, facts, inspector.tr_tolerance_s)
+    scanner = scanner_name(metadata)
+    if seconds is None:
+        return replace(image, status=EXCLUDED, reason=reason, scanner=scanner)
+    entities = image.name.entities if image.name else ()
+    run = BoldRun(inspector.bids_dir / image.path, entities, seconds, facts.shape[3])
+    return replace(image, status=USED, reason=reason, scanner=scanner, run=run)
+
+
+def _screened(image: Candidate, one_echo: bool) -> Candidate:
+    reason = "" if image.status else _name_problem(image, one_echo)
+    return image.excluded(reason) if reason else image
+
+
+def _name_problem(image: Candidate, one_echo: bool) -> str:
+    if not image.session:
+        return "lies outside the session folders; move it into its sub-X/ses-Y"
+    for key, folder in (("sub", image.participant), ("ses", image.session)):
+        if image.label(key) != folder:
+            said = image.label(key) or "nothing"
+            return (
+                f"the folder says {key}-{folder}, the file name {key}: {said}; correct one of them"
+            )
+    part, echo = image.label("part"), image.label("echo")
+    if part not in ("", "mag"):
+        return f"part-{part}: only magnitude images are used"
+    if echo and not one_echo:
+        return (
+            f"echo-{echo} of a multi-echo run: echoes are not combined; to use one alone, "
+            f'give a filter file with {{"bold": {{"echo": {echo}}}}}'
+        )
+    return ""
+
+
+def _without_duplicates(images: list[Candidate]) -> list[Candidate]:
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for image in images:
+        if not image.status:
+            groups.setdefault(_identity(image), []).append(image.path)
+    checked = []
+    for image in images:
+        others = [path for path in groups.get(_identity(image), []) if path != image.path]
+        if others and not image.status:
+            names = " and ".join(Path(path).name for path in others)
+            image = image.excluded(f"means the same as {names}; keep one of them")
+        checked.append(image)
+    return checked
+
+
+def _identity(image: Candidate) -> tuple[object, ...]:
+    return (image.modality, image.session, _entities(image, ()))
+
+
+def _kind(image: Candidate) -> Kind:
+    return _entities(image, ("sub", "ses", "run"))
+
+
+def _entities(image: Candidate, without: tuple[str, ...]) -> Kind:
+    pairs = image.name.entities if image.name else ()
+    numbers = ((key, label.lstrip("0") if key in NUMBERED else label) for key, label in pairs)
+    return (*(pair for pair in numbers if pair[0] not in without), ("suffix", _suffix(image)))
+
+
+def _suffix(image: Candidate) -> str:
+    return image.name.suffix if image.name else ""
+
+
+def _preference(image: Candidate, n_sessions: Mapping[Kind, int]) -> tuple[object, ...]:
+    kind, run = _kind(image), image.label("run")
+    number = int(run) if run.isdecimal() else 0
+    return (-n_sessions.get(kind, 0), str(kind), number, image.path)
+
+
+def _next_t1w(image: Candidate, taken: str, inspector: Inspector) -> Candidate:
+    if image.status:
+        return image
+    if taken:
+        reason = f"not needed: {taken} is used (choose by a filter file)"
+        return replace(image, status=FOUND, reason=reason)
+    facts = inspector.read_image(inspector.bids_dir / image.path)
+    problem = facts.problem or _shape_problem(facts, 3, "a T1w image")
+    if problem:
+        return image.excluded(problem)
+    try:
+        metadata = read_metadata(inspector.bids_dir, Path(image.path))
+    except DatasetError as error:
+        return image.excluded(str(error))
+    return replace(image, status=USED, scanner=scanner_name(metadata))
+
+
+def _note_kinds(images: list[Candidate]) -> list[Candidate]:
+    kinds = {_kind(image) for image in images if image.status == USED}
+    if len(kinds) < 2:
+        return images
+    note = "the sessions have T1w images of different kinds: a change may come from that"
+    return [replace(image, reason=note) if image.status == USED else image for image in images]
+
+
+def _shape_problem(facts: ImageFacts, n_dimensions: int, what: str) -> str:
+    size = " x ".join(str(length) for length in facts.shape)
+    if len(facts.shape) != n_dimensions:
+        return f"{what} must be {n_dimensions}-D, found {len(facts.shape)}-D ({size})"
+    if n_dimensions == 4 and facts.shape[3] < 2:
+        return f"{what} must have several volumes, found one ({size})"
+    return ""
+
+
+def _repetition_time(
+    metadata: Mapping[str, object], facts: ImageFacts, tolerance_s: float
+) -> tuple[float | None, str]:
+    stated, header = metadata.get("RepetitionTime"), facts.repetition_time_s or None
+    if stated is None and header is None:
+        return (
+            None,
+            "RepetitionTime is neither in the JSON sidecar nor in the header; write it there",
+        )
+    if stated is None:
+        return header, f"RepetitionTime is missing in the JSON; {header:g} s taken from the header"
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or stated <= 0:
+        return None, f"RepetitionTime in the JSON is {stated!r}; it must be a number of seconds"
+    if header is not None and abs(stated - header) > tolerance_s:
+        return None, (
+            f"RepetitionTime is {stated:g} s in the JSON, but {header:g} s in the header; "
+            "find out which is true and correct the other"
+        )
+    return float(stated), ""

@@ -1,0 +1,151 @@
+"""The ledger: every image, missing or there, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bids_utils.images import MISSING, Candidate
+from bids_utils.names import nearest, with_prefix
+from bids_utils.sessions import SessionOrder
+
+LEDGER_DICTIONARY: Mapping[str, Mapping[str, object]] = {
+    "participant_id": {"Description": "Participant"},
+    "session_id": {"Description": "Session"},
+    "modality": {"Description": "Kind of image", "Levels": {"T1w": "anatomy", "bold": "function"}},
+    "run": {"Description": "File name without extension"},
+    "status": {
+        "Description": "What becomes of the image",
+        "Levels": {
+            "used": "measured",
+            "found": "there, but not asked for or not needed",
+            "excluded": "asked for, but cannot be used",
+            "missing": "not there",
+        },
+    },
+    "reason": {"Description": "Why it is not used, or what to know about its use"},
+    "days_from_baseline": {
+        "Description": "Time since the participant's first session",
+        "Units": "day",
+    },
+    "scanner": {"Description": "Manufacturer, model and serial number of the scanner"},
+    "source_file": {"Description": "Path in the dataset"},
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Sessions and tasks that everybody should have; kinds of image that the dataset has."""
+
+    sessions: tuple[str, ...]
+    modalities: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+
+def make_ledger(
+    images: Mapping[str, list[Candidate]],
+    orders: Mapping[str, SessionOrder],
+    expected: Expected,
+    without_images: Iterable[str],
+) -> pd.DataFrame:
+    """One row for each image that is there or missing, in time order within participants.
+
+    Parameters
+    ----------
+    images : mapping of participant -> decided candidates
+    orders : mapping of participant -> SessionOrder
+    expected : Expected
+        What gets a row with the status missing where it is not there.
+    without_images : iterable of str
+        Participants of participants.tsv that have no images.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `LEDGER_DICTIONARY`; ids with their prefix, None where there is nothing.
+    """
+    rows: list[dict[str, object]] = []
+    for label, candidates in images.items():
+        days = {time.label: time.days_from_baseline for time in orders[label].sessions}
+        own = [_image_row(image, days) for image in candidates]
+        own += _missing_rows(label, candidates, expected, days)
+        rows += _in_time_order(own, [*days, *expected.sessions])
+    reason = "is in participants.tsv, but has no images"
+    rows += [_row(label, "", "", MISSING, reason) for label in without_images]
+    ledger = pd.DataFrame(rows, columns=list(LEDGER_DICTIONARY), dtype=object)
+    return ledger.astype({"days_from_baseline": float})
+
+
+def no_row_note(label: str, people: Iterable[str]) -> str:
+    """Note on a participant with images but without a row in participants.tsv."""
+    same = [other for other in people if other.lstrip("0") == label.lstrip("0")]
+    if same:
+        return f"no row in participants.tsv; is it '{same[0]}' there? zeros of an id must be kept"
+    return f"no row in participants.tsv; {nearest(label, people)}"
+
+
+def _image_row(image: Candidate, days: Mapping[str, float | None]) -> dict[str, object]:
+    file = image.path.rpartition("/")[2]
+    more = {
+        "run": file.removesuffix(image.name.extension if image.name else ".nii.gz"),
+        "days_from_baseline": days.get(image.session),
+        "scanner": image.scanner or None,
+        "source_file": image.path,
+    }
+    row = _row(image.participant, image.session, image.modality, image.status, image.reason)
+    return row | more
+
+
+def _missing_rows(
+    label: str,
+    candidates: list[Candidate],
+    expected: Expected,
+    days: Mapping[str, float | None],
+) -> list[dict[str, object]]:
+    rows = []
+    for session in expected.sessions:
+        there = {(c.modality, c.label("task")) for c in candidates if c.session == session}
+        absent = [(m, task) for m, task in _wanted(expected) if (m, task) not in there]
+        for modality, task in absent:
+            what = f"BOLD of task {task}" if task else f"{modality} image"
+            reason = f"no {what} in ses-{session}" if there else f"no images of ses-{session}"
+            row = _row(label, session, modality, MISSING, reason)
+            rows.append(row | {"days_from_baseline": days.get(session)})
+    return rows
+
+
+def _wanted(expected: Expected) -> list[tuple[str, str]]:
+    anatomy = [(modality, "") for modality in expected.modalities if modality != "bold"]
+    return [*anatomy, *(("bold", task) for task in expected.tasks)]
+
+
+def _row(label: str, session: str, modality: str, status: str, reason: str) -> dict[str, object]:
+    return {
+        "participant_id": with_prefix(label, "sub"),
+        "session_id": with_prefix(session, "ses") if session else None,
+        "modality": modality or None,
+        "run": None,
+        "status": status,
+        "reason": reason or None,
+        "days_from_baseline": None,
+        "scanner": None,
+        "source_file": None,
+    }
+
+
+def _in_time_order(
+    rows: list[dict[str, object]], in_time: Iterable[str]
+) -> list[dict[str, object]]:
+    place = {with_prefix(label, "ses"): n for n, label in enumerate(dict.fromkeys(in_time))}
+    last = len(place)
+    return sorted(
+        rows,
+        key=lambda row: (
+            place.get(str(row["session_id"]), last),
+            str(row["session_id"]),
+            str(row["modality"]),
+            str(row["run"]),
+        ),
+    )
