@@ -1,0 +1,121 @@
+"""Boundary-based refinement of a rigid registration (Greve & Fischl 2009), without surfaces.
+
+The edge of white matter comes from a segmentation; a BOLD image fits where its brightness jumps
+across that edge everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage, optimize
+
+from workflows.compute.motion import pose_from_parameters
+
+EDGE_SMOOTHING_MM = 1.0
+STEP_MM = 2.0
+STEEPNESS = 0.5
+PRECISION = {"xtol": 0.005, "ftol": 1e-6}
+MAX_MOTION_MM = 10.0
+SCALES = np.array([2.0, 2.0, 2.0, 0.03, 0.03, 0.03])
+
+
+def white_matter_edge(segmentation, affine, white=2, grey=1, max_points=12_000):
+    """Points on the edge between white and grey matter, and normals that lead into grey matter.
+
+    Parameters
+    ----------
+    segmentation : (nx, ny, nz) array of int
+    affine : (4, 4) array
+        Voxel to world, mm.
+    white, grey : int
+        Labels.
+    max_points : int
+        About how many are returned, spread evenly.
+
+    Returns
+    -------
+    points, normals : (n_points, 3) arrays
+        World mm, RAS+; normals have length one.
+    """
+    sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    inside = (segmentation == white).astype(float)
+    smooth = ndimage.gaussian_filter(inside, EDGE_SMOOTHING_MM / sizes)
+    near_grey = ndimage.binary_dilation(segmentation == grey, iterations=2)
+    at = np.argwhere((np.abs(smooth - 0.5) < 0.15) & near_grey)
+    if len(at) < 100:
+        raise ValueError("segmentation: fewer than 100 edge points between white and grey matter")
+    at = at[:: max(1, len(at) // max_points)]
+    slopes = np.stack(np.gradient(smooth), axis=-1)[tuple(at.T)] @ np.linalg.inv(affine[:3, :3])
+    steepness = np.linalg.norm(slopes, axis=1, keepdims=True)
+    points = at @ affine[:3, :3].T + affine[:3, 3]
+    into_white = slopes / steepness
+    to_edge = (0.5 - smooth[tuple(at.T)])[:, None] / steepness
+    return points + to_edge * into_white, -into_white
+
+
+def contrast_across(image, affine, points, normals):
+    """Brightness outside minus inside the edge, in percent of their mean; NaN outside the image.
+
+    Parameters
+    ----------
+    image : (nx, ny, nz) array
+    affine : (4, 4) array
+    points, normals : (n_points, 3) arrays
+        In the world of the image.
+    """
+    to_voxel = np.linalg.inv(affine)
+    sides = []
+    for distance in (-STEP_MM, STEP_MM):
+        place = (points + distance * normals) @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+        sides.append(ndimage.map_coordinates(image, place.T, order=1, mode="constant", cval=np.nan))
+    inside, outside = sides
+    total = inside + outside
+    valid = np.isfinite(total) & (inside > 0) & (outside > 0)
+    return np.divide(200 * (outside - inside), total, out=np.full(len(points), np.nan), where=valid)
+
+
+def boundary_cost(contrast, sign):
+    """Cost (0 to 2) of contrasts across an edge: 0 where all jump in the direction of `sign`."""
+    known = contrast[np.isfinite(contrast)]
+    if len(known) < 0.1 * len(contrast):
+        return 2.0
+    return float(np.mean(1 - np.tanh(STEEPNESS * sign * known)))
+
+
+def refine_to_boundary(image, affine, edge, start):
+    """Rigid transform near `start` with the lowest boundary cost, and that cost (0 to 2).
+
+    Grey matter is brighter than white in BOLD images; where the contrast at the start is reversed,
+    the reversed contrast is sought. A transform that moves the brain by more than 10 mm has lost
+    the edge: then `start` comes back with its own cost.
+
+    Parameters
+    ----------
+    image : (nx, ny, nz) array
+        BOLD reference.
+    affine : (4, 4) array
+        Its voxel to world, mm.
+    edge : (points, normals)
+        From `white_matter_edge`.
+    start : (4, 4) array
+        Takes points of the edge to points of the image, mm.
+    """
+    points, normals = edge
+    centre = points.mean(axis=0)
+
+    def contrast(parameters):
+        matrix = start @ pose_from_parameters(parameters, centre)
+        moved = points @ matrix[:3, :3].T + matrix[:3, 3]
+        return contrast_across(image, affine, moved, normals @ matrix[:3, :3].T)
+
+    sign = np.sign(np.nanmedian(contrast(np.zeros(6)))) or 1.0
+
+    def cost(scaled):
+        return boundary_cost(contrast(scaled * SCALES), sign)
+
+    found = optimize.minimize(cost, np.zeros(6), method="Powell", options=PRECISION)
+    motion = pose_from_parameters(found.x * SCALES, centre)
+    moved = np.linalg.norm(points @ motion[:3, :3].T + motion[:3, 3] - points, axis=1).mean()
+    if moved > MAX_MOTION_MM:
+        return start, cost(np.zeros(6))
+    return start @ motion, float(found.fun)

@@ -1,0 +1,198 @@
+"""Nuisance signals of a BOLD run, with fMRIPrep's column names and definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from workflows.compute.motion import MOTION_COLUMNS, framewise_displacement
+
+TISSUE_COLUMNS = ("csf", "white_matter", "global_signal")
+TERMS = ("", "_derivative1", "_power2", "_derivative1_power2")
+STEADY_STATE_VOLUMES = 50
+
+
+def dvars(voxels):
+    """Standardised DVARS and plain DVARS; the first value of both is NaN.
+
+    The median over all brain voxels and volumes is brought to 1000 before. Standardised means
+    divided by what a first-order autoregressive series of each voxel's robust spread would show
+    (Nichols 2013), so that 1 is the expected value.
+
+    Parameters
+    ----------
+    voxels : (n_voxels, n_volumes) array
+        Brain voxels; those without variance are left out.
+
+    Returns
+    -------
+    std_dvars, dvars : (n_volumes,) arrays
+    """
+    scaled = np.asarray(voxels, dtype=float) * (1000 / np.median(voxels))
+    upper, lower = np.percentile(scaled, [75, 25], axis=1, method="lower")
+    spread = (upper - lower) / 1.349
+    scaled, spread = scaled[spread > 0], spread[spread > 0]
+    if not len(scaled):
+        raise ValueError("voxels: no voxel varies over time")
+    centred = scaled - scaled.mean(axis=1, keepdims=True)
+    lagged = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
+    expected = (np.sqrt(2 * (1 - lagged)) * spread).mean()
+    plain = np.sqrt((np.diff(scaled, axis=1) ** 2).mean(axis=0))
+    plain = np.concatenate([[np.nan], plain])
+    return plain / expected, plain
+
+
+def expand(table):
+    """Each column, its backward difference, and the squares of both (Satterthwaite et al. 2013).
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per volume. The first difference is NaN.
+    """
+    columns = {}
+    for name in table.columns:
+        values = table[name].to_numpy(dtype=float)
+        difference = np.concatenate([[np.nan], np.diff(values)])
+        terms = (values, difference, values**2, difference**2)
+        columns |= {name + term: column for term, column in zip(TERMS, terms, strict=True)}
+    return pd.DataFrame(columns)
+
+
+def cosine_basis(n_volumes, first, last):
+    """Discrete cosines (n_volumes, last - first + 1) of orders `first` to `last`, of length one.
+
+    Order k swings k / 2 times over the run: its frequency is k / (2 x n_volumes x TR).
+    """
+    orders = np.arange(first, last + 1)
+    phase = np.pi / n_volumes * (np.arange(n_volumes) + 0.5)
+    return np.sqrt(2 / n_volumes) * np.cos(np.outer(phase, orders))
+
+
+def cosine_order(n_volumes, repetition_time_s, frequency_hz):
+    """Highest order of `cosine_basis` that is not faster than `frequency_hz`."""
+    order = np.floor(2 * n_volumes * repetition_time_s * frequency_hz + 1e-9)
+    return int(min(n_volumes - 1, order))
+
+
+def one_hot(flags, prefix):
+    """One column per flagged volume (1 there, 0 elsewhere): prefix00, prefix01, ..."""
+    volumes = np.flatnonzero(flags)
+    columns = np.zeros((len(flags), len(volumes)), dtype=int)
+    columns[volumes, np.arange(len(volumes))] = 1
+    names = [f"{prefix}{number:02d}" for number in range(len(volumes))]
+    return pd.DataFrame(columns, columns=names)
+
+
+def non_steady_state(global_signal):
+    """Number of bright volumes at the start, before the magnetisation has settled.
+
+    As in Nipype: leading volumes whose modified z-score among the first 50 is above 3.5.
+
+    Parameters
+    ----------
+    global_signal : (n_volumes,) array
+        Mean of the brain.
+    """
+    start = np.asarray(global_signal)[:STEADY_STATE_VOLUMES]
+    away = start - np.median(start)
+    spread = np.median(np.abs(away))
+    if spread == 0:
+        return 0
+    bright = 0.6745 * away / spread > 3.5
+    return len(bright) if bright.all() else int(np.argmin(bright))
+
+
+def confound_table(parameters, tissues, both_dvars, timing, fd_threshold_mm):
+    """Confounds of one run: a row per volume, NaN where a difference has no predecessor.
+
+    Parameters
+    ----------
+    parameters : (n_volumes, 6) array
+        Motion, mm and rad.
+    tissues : DataFrame
+        Columns csf, white_matter, global_signal: mean signals.
+    both_dvars : (std_dvars, dvars)
+        From `dvars`.
+    timing : (repetition_time_s, high_pass_hz)
+        Slow cosines up to high_pass_hz are added.
+    fd_threshold_mm : float
+        Volumes with a larger framewise displacement get a motion_outlier column.
+    """
+    n_volumes = len(parameters)
+    displacement = framewise_displacement(parameters)
+    cosines = cosine_basis(n_volumes, 1, cosine_order(n_volumes, *timing))
+    measures = {
+        "framewise_displacement": displacement,
+        "std_dvars": both_dvars[0],
+        "dvars": both_dvars[1],
+    }
+    unsettled = np.arange(n_volumes) < non_steady_state(tissues["global_signal"])
+    parts = [
+        expand(pd.DataFrame(parameters, columns=list(MOTION_COLUMNS))),
+        expand(tissues[list(TISSUE_COLUMNS)]),
+        pd.DataFrame(measures),
+        pd.DataFrame(cosines, columns=[f"cosine{k:02d}" for k in range(cosines.shape[1])]),
+        one_hot(unsettled, "non_steady_state_outlier"),
+        one_hot(displacement > fd_threshold_mm, "motion_outlier"),
+    ]
+    return pd.concat(parts, axis=1)
+
+
+def outlier_volumes(confounds):
+    """Volumes (n_volumes,) bool that any outlier column flags."""
+    flagged = confounds.filter(regex="_outlier[0-9]+$")
+    return flagged.to_numpy(dtype=bool).any(axis=1)
+
+
+PLAIN_MEANINGS = {
+    "csf": ("Mean signal of the core of the cerebrospinal fluid", "arbitrary"),
+    "white_matter": ("Mean signal of the core of the white matter", "arbitrary"),
+    "global_signal": ("Mean signal of the brain mask", "arbitrary"),
+    "framewise_displacement": (
+        "Sum of absolute differences of the motion parameters, rotations as arcs on a sphere of "
+        "50 mm (Power 2012)",
+        "mm",
+    ),
+    "std_dvars": ("DVARS divided by its expected value (Nichols 2013)", "1"),
+    "dvars": ("Root mean square change of the brain, its median scaled to 1000", "arbitrary"),
+}
+MOTION_MEANINGS = {
+    "trans": ("Translation of the head from the reference volume along {} (RAS+)", "mm"),
+    "rot": ("Rotation of the head from the reference volume about {} (RAS+)", "rad"),
+}
+NUMBERED_MEANINGS = {
+    "cosine": ("Slow cosine for high-pass filtering", "arbitrary"),
+    "non_steady_state_outlier": ("1 in one bright volume at the start, else 0", "1"),
+    "motion_outlier": ("1 in one volume above the displacement threshold, else 0", "1"),
+}
+TERM_MEANINGS = {
+    "_derivative1_power2": ", squared backward difference",
+    "_derivative1": ", backward difference",
+    "_power2": ", squared",
+}
+
+
+def confound_meanings(columns):
+    """BIDS dictionary of confound columns: description and units of each.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names made by `confound_table`.
+    """
+    return {name: _meaning(name) for name in columns}
+
+
+def _meaning(name):
+    term = next((ending for ending in TERM_MEANINGS if name.endswith(ending)), "")
+    plain = name.removesuffix(term)
+    kind, _, axis = plain.partition("_")
+    if kind in MOTION_MEANINGS:
+        text, units = MOTION_MEANINGS[kind]
+        text = text.format(axis)
+    else:
+        known = PLAIN_MEANINGS | NUMBERED_MEANINGS
+        text, units = known[plain.rstrip("0123456789") if plain not in known else plain]
+    power = "^2" if term.endswith("power2") and units != "1" and units != "arbitrary" else ""
+    return {"Description": text + TERM_MEANINGS.get(term, ""), "Units": units + power}

@@ -1,0 +1,259 @@
+"""One BOLD run: motion, registration to the template, confounds, connectivity."""
+
+from __future__ import annotations
+
+from nipype import Node, Workflow
+from nipype.interfaces.utility import IdentityInterface
+
+from bids_utils.plan import BoldRun
+from configs.settings import FuncSettings, Settings
+from workflows.interfaces.bold_series import BoldReference, CheckBold, HeadMotion, Realign
+from workflows.interfaces.bold_space import AlignBoundary, AlignBrains, BoldMask, CarryLabels
+from workflows.interfaces.confounds import Carpet, GatherConfounds
+from workflows.interfaces.connectivity import BoldQuality, Connect, RegionSeries
+from workflows.interfaces.save import Output
+
+TEMPLATE_FIELDS = [
+    "template_file",
+    "template_mask_file",
+    "template_dseg_file",
+    "mni2template_xfm",
+    "atlas_file",
+]
+SERIES_GB = 1.0
+MIN_REGISTRATION_DICE = 0.75
+
+
+def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
+    """Check a BOLD series, estimate head motion and resample it once.
+
+    Inputs: bold_file.
+    Outputs: preproc_bold_file, parameters_file, boldref_file, head_mask_file, brain_file.
+    """
+    inputnode = Node(IdentityInterface(["bold_file"]), "inputnode")
+    outputnode = Node(
+        IdentityInterface(
+            [
+                "preproc_bold_file",
+                "parameters_file",
+                "boldref_file",
+                "head_mask_file",
+                "brain_file",
+            ]
+        ),
+        "outputnode",
+    )
+    check = Node(CheckBold(), "check", mem_gb=SERIES_GB)
+    motion = Node(HeadMotion(), "motion", mem_gb=SERIES_GB)
+    tr_s = run.repetition_time_s
+    realign = Node(Realign(repetition_time_s=tr_s), "realign", mem_gb=SERIES_GB)
+    reference = Node(BoldReference(), "reference", mem_gb=SERIES_GB)
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (inputnode, check, [("bold_file", "in_file")]),
+            (check, motion, [("out_file", "in_file")]),
+            (check, realign, [("out_file", "in_file")]),
+            (motion, realign, [("poses_file", "poses_file")]),
+            (motion, outputnode, [("parameters_file", "parameters_file")]),
+            (realign, reference, [("out_file", "in_file")]),
+            (realign, outputnode, [("out_file", "preproc_bold_file")]),
+            (
+                reference,
+                outputnode,
+                [(field, field) for field in ("boldref_file", "head_mask_file", "brain_file")],
+            ),
+        ]
+    )
+    return workflow
+
+
+def init_bold_space_wf(name: str = "bold_space_wf") -> Workflow:
+    """Register a BOLD reference to the template and carry mask, tissues and atlas back.
+
+    Inputs: bold_file (for messages), boldref_file, head_mask_file, brain_file, template_file,
+    template_mask_file, template_dseg_file, mni2template_xfm, atlas_file.
+    Outputs: bold_mask_file, bold_dseg_file, bold_atlas_file, whole_atlas_file,
+    bold2template_xfm, registration_dice, boundary_cost.
+    """
+    reference_fields = ["bold_file", "boldref_file", "head_mask_file", "brain_file"]
+    inputnode = Node(IdentityInterface([*reference_fields, *TEMPLATE_FIELDS]), "inputnode")
+    outputs = {
+        "bold_mask": (("mask_file", "bold_mask_file"), ("registration_dice",) * 2),
+        "labels": (
+            ("dseg_file", "bold_dseg_file"),
+            ("atlas_file", "bold_atlas_file"),
+            ("whole_atlas_file",) * 2,
+        ),
+        "boundary": (("bold2template_xfm",) * 2, ("boundary_cost",) * 2),
+    }
+    fields = [field for pairs in outputs.values() for _, field in pairs]
+    outputnode = Node(IdentityInterface(fields), "outputnode")
+    brains = Node(AlignBrains(), "brains")
+    boundary = Node(AlignBoundary(), "boundary")
+    labels = Node(CarryLabels(), "labels")
+    bold_mask = Node(BoldMask(min_dice=MIN_REGISTRATION_DICE), "bold_mask")
+    label_fields = ["boldref_file", "template_mask_file", "template_dseg_file"]
+    label_fields += ["atlas_file", "mni2template_xfm"]
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (inputnode, brains, _same("brain_file", "template_file")),
+            (inputnode, boundary, _same("boldref_file", "template_dseg_file")),
+            (brains, boundary, _same("template2bold_xfm")),
+            (inputnode, labels, _same(*label_fields)),
+            (boundary, labels, _same("template2bold_xfm")),
+            (inputnode, bold_mask, [("bold_file", "source_file"), *_same("head_mask_file")]),
+            (labels, bold_mask, _same("brain_mask_file")),
+            (bold_mask, outputnode, list(outputs["bold_mask"])),
+            (labels, outputnode, list(outputs["labels"])),
+            (boundary, outputnode, list(outputs["boundary"])),
+        ]
+    )
+    return workflow
+
+
+def init_connectivity_wf(
+    run: BoldRun, settings: FuncSettings, name: str = "connectivity_wf"
+) -> Workflow:
+    """Confounds, regional series, connectivity and quality of a realigned run.
+
+    Inputs: preproc_bold_file, parameters_file, bold_mask_file, bold_dseg_file, bold_atlas_file,
+    whole_atlas_file, atlas_labels_file, registration_dice, boundary_cost.
+    Outputs: the tables of `init_bold_wf`, and carpet_file.
+    """
+    tr_s = run.repetition_time_s
+    inputnode = Node(IdentityInterface(CONNECTIVITY_INPUTS), "inputnode")
+    outputnode = Node(IdentityInterface(TABLE_FIELDS), "outputnode")
+    confounds = Node(
+        GatherConfounds(
+            repetition_time_s=tr_s,
+            high_pass_hz=settings.high_pass_hz,
+            fd_threshold_mm=settings.fd_threshold_mm,
+        ),
+        "confounds",
+        mem_gb=SERIES_GB,
+    )
+    regions = Node(RegionSeries(min_coverage=settings.min_coverage), "regions", mem_gb=SERIES_GB)
+    connect = Node(
+        Connect(
+            repetition_time_s=tr_s,
+            strategy=settings.strategy,
+            high_pass_hz=settings.high_pass_hz,
+            low_pass_hz=settings.low_pass_hz,
+            min_clean_minutes=settings.min_clean_minutes,
+        ),
+        "connect",
+    )
+    quality = Node(BoldQuality(repetition_time_s=tr_s), "quality")
+    carpet = Node(Carpet(repetition_time_s=tr_s), "carpet", mem_gb=SERIES_GB)
+    series = [("preproc_bold_file", "in_file"), ("bold_mask_file", "mask_file")]
+    tissues = ("bold_dseg_file", "dseg_file")
+    atlas = [("bold_atlas_file", "atlas_file"), *_same("whole_atlas_file", "atlas_labels_file")]
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (inputnode, confounds, [*series, tissues, *_same("parameters_file")]),
+            (inputnode, regions, [*series, *atlas]),
+            (inputnode, carpet, [*series, tissues]),
+            (inputnode, quality, _same("registration_dice", "boundary_cost")),
+            (confounds, carpet, _same("confounds_file")),
+            (confounds, connect, _same("confounds_file")),
+            (confounds, quality, _same("confounds_file")),
+            (regions, connect, _same("means_file")),
+            (regions, quality, _same("tsnr")),
+            (connect, quality, _same("facts")),
+            (confounds, outputnode, _same("confounds_file", "confounds_json")),
+            (regions, outputnode, _same("coverage_file", "coverage_json")),
+            (connect, outputnode, _same(*CONNECT_FIELDS)),
+            (quality, outputnode, _same("bold_qc_file", "bold_qc_json")),
+            (carpet, outputnode, _same("carpet_file")),
+        ]
+    )
+    return workflow
+
+
+def init_bold_wf(run: BoldRun, settings: Settings, name: str = "bold_wf") -> Workflow:
+    """One BOLD run from the raw series to connectivity.
+
+    Inputs: bold_file, template_file (skull-stripped T1w), template_mask_file,
+    template_dseg_file, mni2template_xfm, atlas_file (labels in standard space),
+    atlas_labels_file.
+    Outputs: preproc_bold_file (realigned, not saved), carpet_file, and every field of
+    `BOLD_OUTPUTS`.
+    """
+    inputnode = Node(
+        IdentityInterface(["bold_file", *TEMPLATE_FIELDS, "atlas_labels_file"]), "inputnode"
+    )
+    image_fields = ["boldref_file", "preproc_bold_file"]
+    space_fields = ["bold_mask_file", "bold_dseg_file", "bold_atlas_file", "bold2template_xfm"]
+    outputnode = Node(
+        IdentityInterface([*image_fields, *space_fields, *TABLE_FIELDS]), "outputnode"
+    )
+    inputnode.inputs.bold_file = str(run.file)
+    realign = init_realign_wf(run)
+    space = init_bold_space_wf()
+    connectivity = init_connectivity_wf(run, settings.func)
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (inputnode, realign, [("bold_file", "inputnode.bold_file")]),
+            (inputnode, space, _into("bold_file", *TEMPLATE_FIELDS)),
+            (realign, space, _through("boldref_file", "head_mask_file", "brain_file")),
+            (inputnode, connectivity, _into("atlas_labels_file")),
+            (realign, connectivity, _through("preproc_bold_file", "parameters_file")),
+            (space, connectivity, _through(*SPACE_TO_CONNECTIVITY)),
+            (realign, outputnode, _out_of(*image_fields)),
+            (space, outputnode, _out_of(*space_fields)),
+            (connectivity, outputnode, _out_of(*TABLE_FIELDS)),
+        ]
+    )
+    return workflow
+
+
+SPACE_TO_CONNECTIVITY = [
+    "bold_mask_file",
+    "bold_dseg_file",
+    "bold_atlas_file",
+    "whole_atlas_file",
+    "registration_dice",
+    "boundary_cost",
+]
+CONNECTIVITY_INPUTS = [
+    "preproc_bold_file",
+    "parameters_file",
+    "atlas_labels_file",
+    *SPACE_TO_CONNECTIVITY,
+]
+CONNECT_FIELDS = ["timeseries_file", "timeseries_json", "relmat_file", "relmat_json"]
+TABLE_FIELDS = [
+    "confounds_file",
+    "confounds_json",
+    "coverage_file",
+    "coverage_json",
+    *CONNECT_FIELDS,
+    "bold_qc_file",
+    "bold_qc_json",
+    "carpet_file",
+]
+
+
+def _same(*fields: str) -> list[tuple[str, str]]:
+    return [(field, field) for field in fields]
+
+
+def _into(*fields: str) -> list[tuple[str, str]]:
+    return [(field, f"inputnode.{field}") for field in fields]
+
+
+def _through(*fields: str) -> list[tuple[str, str]]:
+    return [(f"outputnode.{field}", f"inputnode.{field}") for field in fields]
+
+
+def _out_of(*fields: str) -> list[tuple[str, str]]:
+    return [(f"outputnode.{field}", field) for field in fields]
+
+
+def bold_outputs(atlas: str) -> tuple[Output, ...]:
+    """Files of a BOLD run that are saved, with the atlas in their names."""
+    return ()
