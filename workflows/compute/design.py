@@ -66,7 +66,7 @@ def arms_of(
     if column not in participants:
         hint = nearest_names(column, participants.columns)
         raise ModelError(Problem(f"no column '{column}' (group.arm_column)", where, hint))
-    arms = participants[column].map(_as_text).str.replace(";", ",").to_numpy(dtype=object)
+    arms = participants[column].map(level_text).to_numpy(dtype=object)
     counts = pd.Series(arms[arms != ""]).value_counts()
     small = [arm for arm, count in counts.items() if count < MIN_ARM]
     problems = tuple(
@@ -124,6 +124,15 @@ def centred(design: Design, rows: np.ndarray) -> np.ndarray:
     return np.column_stack([matrix[:, : design.n_leading], covariates - covariates.mean(axis=0)])
 
 
+def level_text(value: object) -> str:
+    """Name of a level: 1.0 is "1", missing is empty; ";" (used between counts) becomes ","."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).replace(";", ",")
+
+
 def full_rank(matrix: np.ndarray) -> bool:
     """True if no column is a sum of the others (columns scaled to length 1 first)."""
     length = np.linalg.norm(matrix, axis=0)
@@ -138,7 +147,7 @@ def _covariate_columns(participants, covariate):
         raise ModelError(
             Problem(f"no column '{covariate}' (group.covariates)", "participants.tsv", hint)
         )
-    texts = participants[covariate].map(_as_text)
+    texts = participants[covariate].map(level_text)
     numbers = pd.to_numeric(texts.where(texts != ""), errors="coerce")
     continuous = numbers.notna().eq(texts != "").all()
     if continuous and covariate.lower() not in LEVEL_COLUMNS:
@@ -165,11 +174,3 @@ def _check_rank(design):
             what = f"'{design.names[stop - 1]}' does not vary or is a sum of the other terms"
             before = ", ".join(design.names[: stop - 1])
             raise ModelError(Problem(f"{what} ({before})", "group.covariates", "leave it out"))
-
-
-def _as_text(value):
-    if pd.isna(value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)

@@ -58,6 +58,31 @@ def pair_participants(changes: pd.DataFrame, pair: tuple[str, str]) -> list[str]
     return [str(label) for label in np.unique(rows["participant_id"].astype(str))]
 
 
+def score_change(
+    scores: pd.DataFrame, pair: tuple[str, str], participants: list[str]
+) -> pd.DataFrame:
+    """Change of each score, follow-up minus baseline, participants x scores.
+
+    Parameters
+    ----------
+    scores : pd.DataFrame
+        Long: participant_id, session_id, score, value; NaN where unknown.
+    pair : tuple of str
+        Baseline and follow-up session.
+    participants : list of str
+        Rows of the result; NaN for a participant without both scores.
+    """
+    names = scores["score"].drop_duplicates().tolist()
+    values = scores.set_index(["session_id", "participant_id", "score"])["value"].astype(float)
+    sides = [
+        values.reindex(pd.MultiIndex.from_product([[label], participants, names]))
+        .to_numpy()
+        .reshape(len(participants), len(names))
+        for label in pair
+    ]
+    return pd.DataFrame(sides[1] - sides[0], index=participants, columns=names)
+
+
 def region_families(
     changes: pd.DataFrame, pair: tuple[str, str], participants: list[str]
 ) -> tuple[Family, ...]:

@@ -119,8 +119,8 @@ def mean_connectivity(sessions: np.ndarray) -> np.ndarray:
 
 
 def _check_matrix(matrix):
-    upper = np.triu_indices(len(matrix), k=1)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"matrix: expected a square, found shape {matrix.shape}")
+    upper = np.triu_indices(len(matrix), k=1)
     if not np.allclose(matrix[upper], matrix.T[upper], atol=1e-4, equal_nan=True):
         raise ValueError("matrix: not symmetric")

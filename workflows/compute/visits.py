@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from workflows.compute.problems import Problem
@@ -57,22 +56,6 @@ def main_pair(visits: pd.DataFrame, order: tuple[str, ...]) -> tuple[str, str] |
         return None
     ranked = days.sort_values(kind="stable")
     return str(ranked.index[0]), str(ranked.index[-1])
-
-
-def planned_days(
-    visits: pd.DataFrame, order: tuple[str, ...], interval_days: tuple[float, ...]
-) -> pd.DataFrame:
-    """Visits whose unknown days_from_baseline are filled with the planned intervals.
-
-    Only for participants without any known date, so that dates and plans do not mix.
-    """
-    if not order or not interval_days:
-        return visits
-    planned = dict(zip(order, np.cumsum((0.0, *interval_days)), strict=True))
-    days = visits["days_from_baseline"]
-    dated = days.gt(0).groupby(visits["participant_id"]).transform("any")
-    expected = visits["session_id"].map(planned)
-    return visits.assign(days_from_baseline=days.where(dated, expected))
 
 
 def ordered_pairs(pairs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Problem, ...]]:

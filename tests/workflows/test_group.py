@@ -1,0 +1,227 @@
+"""The group level from derivatives or a table to OUTPUT_DIR/group."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_utils.derivatives import read_table, write_table
+from bids_utils.errors import DatasetError
+from configs.settings import GroupSettings, ScoreSettings, SessionSettings, Settings
+from workflows.group import init_group_wf, model_specs
+
+REGIONS = ["lh_a", "lh_b", "rh_a"]
+SETTINGS = Settings(
+    sessions=SessionSettings(order=("pre", "post")),
+    group=GroupSettings(
+        arm_column="group",
+        reference_arm="WL",
+        covariates=("age",),
+        scores=(ScoreSettings(name="BDI"), ScoreSettings(name="BDIX")),
+    ),
+)
+
+
+@pytest.fixture
+def study(tmp_path, rng):
+    """Six people per arm; in CBT region lh_a grows by 1 ml, everything else is noise."""
+    bids, out = tmp_path / "bids", tmp_path / "out"
+    people = [f"{n:02d}" for n in range(1, 13)]
+    arms = ["CBT", "WL"] * 6
+    bdi = pd.DataFrame({"pre": rng.integers(20, 30, 12), "post": rng.integers(5, 25, 12)})
+    participants = pd.DataFrame(
+        {
+            "participant_id": [f"sub-{label}" for label in people],
+            "group": arms,
+            "age": rng.integers(20, 60, 12),
+            "BDI_ses-pre": bdi["pre"],
+            "BDI_ses-post": bdi["post"],
+        }
+    )
+    write_table(participants, bids / "participants.tsv")
+    ledger = []
+    for label, arm in zip(people, arms, strict=True):
+        for session, days in (("post", 70.0), ("pre", 0.0)):
+            grown = np.array([1.0 if arm == "CBT" and session == "post" else 0.0, 0, 0])
+            volumes = np.array([10.0, 20, 30]) + grown + rng.normal(0, 0.1, 3)
+            write_scan(out, label, session, volumes, rng)
+            scan = (f"sub-{label}", f"ses-{session}")
+            run = f"sub-{label}_ses-{session}_task-rest_bold"
+            ledger.append((*scan, "T1w", "n/a", "used", None, days))
+            ledger.append((*scan, "bold", run, "used", None, days))
+    names = ["participant_id", "session_id", "modality", "run", "status", "reason"]
+    ledger = pd.DataFrame(ledger, columns=[*names, "days_from_baseline"])
+    write_table(ledger, out / "ledger.tsv")
+    return bids, out
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def write_scan(out, label, session, volumes, rng):
+    folder = out / f"sub-{label}" / f"ses-{session}"
+    stem = f"sub-{label}_ses-{session}"
+    morph = pd.DataFrame({"index": [1, 2, 3], "region": REGIONS, "volume": volumes})
+    write_table(morph, folder / "anat" / f"{stem}_atlas-DesikanKilliany_desc-volume_morph.tsv")
+    tissue = {"measure": ["gm_ml", "wm_ml", "csf_ml", "icv"], "value": [600.0, 500, 300, 1400]}
+    write_table(pd.DataFrame(tissue), folder / "anat" / f"{stem}_desc-tissue_morph.tsv")
+    run = f"{stem}_task-rest"
+    z = rng.normal(0.3, 0.1, (3, 3))
+    z = (z + z.T) / 2
+    np.fill_diagonal(z, np.nan)
+    relmat = f"{run}_atlas-DesikanKilliany_stat-pearsoncorrelation_relmat.tsv"
+    write_table(pd.DataFrame(z, columns=REGIONS), folder / "func" / relmat)
+    quality = {"fd_mean": [rng.uniform(0.1, 0.3)], "tsnr": [50.0], "clean_minutes": [6.0]}
+    write_table(pd.DataFrame(quality), folder / "func" / f"{run}_desc-qc_bold.tsv")
+
+
+def run(study, tmp_path, settings=SETTINGS, measures=None):
+    bids, out = study
+    workflow = init_group_wf(out, bids, measures, settings)
+    workflow.base_dir = str(tmp_path / "work")
+    workflow.config["execution"] = {"crashdump_dir": str(tmp_path), "poll_sleep_duration": "0.05"}
+    workflow.run()
+    return out / "group"
+
+
+def test_derivatives_become_measures_change_models_and_flow(study, tmp_path):
+    group = run(study, tmp_path)
+    change = read_table(group / "change.tsv")
+    row = change.query("participant_id == 'sub-01' and measure == 'volume' and region == 'lh_a'")
+    assert row["baseline"].item() == "ses-pre"
+    assert row["change"].item() == pytest.approx(1.0, abs=0.5)
+    model = read_table(group / "models" / "change.tsv")
+    planted = model.query("measure == 'volume' and region == 'lh_a'")
+    assert planted["term"].item() == "CBT - WL"
+    assert planted["ci_low"].item() < 1 < planted["ci_high"].item()
+    assert planted["p_fwe"].item() < 0.001
+    flow = read_table(group / "flow.tsv")
+    usable = flow[(flow["step"] == "usable pair") & (flow["detail"] == "bold")]
+    assert usable.set_index("arm")["n"].to_dict() == {"all": 12, "CBT": 6, "WL": 6}
+    problems = read_table(group / "problems.tsv")
+    assert "no score 'BDIX'" in problems["what"].tolist()
+    assert "did you mean 'BDI'?" in problems["what_to_do"].tolist()
+
+
+def test_each_table_has_a_dictionary_of_all_its_columns(study, tmp_path):
+    group = run(study, tmp_path)
+    tables = sorted(group.rglob("*.tsv"))
+    names = {str(table.relative_to(group)) for table in tables}
+    assert {"measures.tsv", "change.tsv", "flow.tsv", "problems.tsv"} <= names
+    assert {"models/change.tsv", "models/change_edges.tsv", "models/sensitivity.tsv"} <= names
+    for table in tables:
+        dictionary = json.loads(table.with_suffix(".json").read_text())
+        assert list(dictionary) == list(read_table(table).columns)
+
+
+def test_edges_are_an_array_with_its_labels(study, tmp_path):
+    group = run(study, tmp_path)
+    stem = "connectivity_DesikanKilliany"
+    values, change = np.load(group / f"{stem}.npy"), np.load(group / f"{stem}_change.npy")
+    pair = read_table(group / f"{stem}_pairs.tsv").iloc[3]
+    edges = read_table(group / f"{stem}_edges.tsv")
+    assert edges["region_b"].tolist() == ["lh_b", "rh_a", "rh_a"]
+    relmat = "sub-04_ses-post_task-rest_atlas-DesikanKilliany_stat-pearsoncorrelation_relmat.tsv"
+    post = read_table(study[1] / "sub-04" / "ses-post" / "func" / relmat)
+    assert pair["participant_id"] == "sub-04"
+    np.testing.assert_allclose(values[pair["followup_row"], 1], post["rh_a"][0])
+    difference = values[pair["followup_row"]] - values[pair["baseline_row"]]
+    np.testing.assert_array_equal(change[3], difference)
+
+
+def test_turning_the_sessions_around_flips_every_sign(study, tmp_path):
+    forward = run(study, tmp_path)
+    first = {
+        name: read_table(forward / "models" / f"{name}.tsv") for name in ("change", "change_edges")
+    }
+    ledger = read_table(study[1] / "ledger.tsv")
+    write_table(
+        ledger.assign(days_from_baseline=70 - ledger["days_from_baseline"]),
+        study[1] / "ledger.tsv",
+    )
+    order = SessionSettings(order=("post", "pre"))
+    backward = run(study, tmp_path, SETTINGS.model_copy(update={"sessions": order}))
+    for name, rows in first.items():
+        turned = read_table(backward / "models" / f"{name}.tsv")
+        np.testing.assert_allclose(turned["estimate"], -rows["estimate"], atol=1e-12)
+        np.testing.assert_allclose(turned["p"], rows["p"], atol=1e-9)
+
+
+def test_a_participant_with_broken_derivatives_is_named_and_the_others_go_on(study, tmp_path):
+    folder = study[1] / "sub-03" / "ses-post"
+    (folder / "anat" / "sub-03_ses-post_desc-tissue_morph.tsv").unlink()
+    next((folder / "func").glob("*relmat.tsv")).write_text("lh_a\tlh_b\n0.1\t0.2\n")
+    group = run(study, tmp_path)
+    problems = read_table(group / "problems.tsv").set_index("where")["what"]
+    assert problems["sub-03 ses-post T1w"] == "there is no derivative *_desc-tissue_morph.tsv"
+    assert "expected a square, found shape (1, 2)" in problems["sub-03 ses-post bold"]
+    model = read_table(group / "models" / "change.tsv")
+    assert model.query("measure == 'volume'")["n"].tolist() == [11, 11, 11]
+    flow = read_table(group / "flow.tsv").query("step == 'no usable pair' and detail == 'T1w'")
+    assert flow["reason"].tolist() == ["ses-post: there is no derivative *_desc-tissue_morph.tsv"]
+
+
+def test_a_run_with_too_few_clean_minutes_is_left_out(study, tmp_path):
+    quality = study[1] / "sub-05" / "ses-pre" / "func" / "sub-05_ses-pre_task-rest_desc-qc_bold.tsv"
+    write_table(read_table(quality).assign(clean_minutes=3.9), quality)
+    group = run(study, tmp_path)
+    problems = read_table(group / "problems.tsv")
+    assert "3.9 clean minutes, 4 needed" in problems["what"].tolist()
+    model = read_table(group / "models" / "change.tsv")
+    assert set(model.query("measure == 'mean_connectivity'")["n"]) == {11}
+
+
+def test_a_changed_input_is_noticed_and_an_unchanged_one_is_not_computed_again(study, tmp_path):
+    group = run(study, tmp_path)
+    before = read_table(group / "change.tsv")
+    collect = tmp_path / "work" / "group_wf" / "collect" / "measures.tsv"
+    written = collect.stat().st_mtime_ns
+    run(study, tmp_path)
+    assert collect.stat().st_mtime_ns == written
+    morph = study[1] / "sub-01" / "ses-pre" / "anat"
+    morph /= "sub-01_ses-pre_atlas-DesikanKilliany_desc-volume_morph.tsv"
+    write_table(read_table(morph).assign(volume=[1.0, 2, 3]), morph)
+    after = read_table(run(study, tmp_path) / "change.tsv")
+    assert after["baseline_value"][:3].tolist() == [1, 2, 3]
+    assert before["baseline_value"][3:].equals(after["baseline_value"][3:])
+
+
+def test_tables_of_models_that_are_no_longer_asked_for_disappear(study, tmp_path):
+    group = run(study, tmp_path)
+    assert (group / "models" / "symptoms_BDI.json").is_file()
+    fewer = SETTINGS.group.model_copy(update={"scores": ()})
+    run(study, tmp_path, SETTINGS.model_copy(update={"group": fewer}))
+    assert not list((group / "models").glob("symptoms*"))
+
+
+def test_a_table_of_measures_needs_no_image(study, tmp_path):
+    table = read_table(run(study, tmp_path) / "measures.tsv")
+    write_table(table[table["modality"] == "T1w"].drop(columns="qc"), tmp_path / "mine.tsv")
+    first = read_table(study[1] / "group" / "models" / "change.tsv")
+    empty = (study[0], tmp_path / "other")
+    group = run(empty, tmp_path / "b", measures=tmp_path / "mine.tsv")
+    rows = read_table(group / "models" / "change.tsv")
+    expected = first[first["modality"] == "T1w"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, expected, rtol=1e-12)
+    assert read_table(group / "change.tsv")["interval_days"].isna().all()
+
+
+def test_without_ledger_it_says_what_to_run(tmp_path):
+    with pytest.raises(DatasetError, match="ledger.tsv: there is no such file; run the levels"):
+        init_group_wf(tmp_path, tmp_path, None, SETTINGS)
+
+
+def test_randomised_arms_make_the_adjusted_model_the_planned_one():
+    plain = {spec.name: spec.planned for spec in model_specs(SETTINGS.group)}
+    randomised = SETTINGS.group.model_copy(update={"randomised": True})
+    adjusted = {spec.name: spec.planned for spec in model_specs(randomised)}
+    assert plain == {
+        "change": True,
+        "baseline_adjusted": False,
+        "symptoms_BDI": True,
+        "symptoms_BDIX": True,
+    }
+    assert adjusted == plain | {"change": False, "baseline_adjusted": True}

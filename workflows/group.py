@@ -1,0 +1,170 @@
+"""Group level: measures, change, outcome models and the flow of participants."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from nipype.interfaces.utility import IdentityInterface, Merge
+from nipype.pipeline.engine import MapNode, Node, Workflow
+
+from bids_utils.errors import DatasetError
+from bids_utils.names import strip_label
+from configs.settings import GroupSettings, Settings
+from workflows.compute.results import ModelSpec
+from workflows.interfaces.group import (
+    CohortFlow,
+    CollectDerivatives,
+    CollectTable,
+    MeasureChange,
+    OutcomeModel,
+    SaveGroup,
+)
+
+DERIVED_TABLES = (
+    "sub-*/ses-*/anat/*_morph.tsv",
+    "sub-*/ses-*/func/*_relmat.tsv",
+    "sub-*/ses-*/func/*_desc-qc_bold.tsv",
+)
+DATASET_TABLES = (
+    "participants.tsv",
+    "phenotype/*.tsv",
+    "sub-*/sub-*_sessions.tsv",
+    "sub-*/ses-*/sub-*_scans.tsv",
+)
+
+
+def init_group_wf(
+    output_dir: Path,
+    bids_dir: Path,
+    measures_table: Path | None,
+    settings: Settings,
+    name: str = "group_wf",
+) -> Workflow:
+    """Workflow from derivatives (or a table of measures) to OUTPUT_DIR/group.
+
+    Files are listed when the workflow is made, and their content decides whether a node
+    runs again. No input fields. Output fields: group_dir, group_files.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Derivative dataset with ledger.tsv.
+    bids_dir : Path
+        Dataset with participants.tsv, phenotype/ and dates of the sessions.
+    measures_table : Path or None
+        A long table of measures instead of the derivatives.
+    settings : Settings
+        Settings of the study.
+    name : str
+        Name of the workflow.
+    """
+    group, order = settings.group, _session_order(settings)
+    tables = {"bids_dir": str(bids_dir), "table_files": existing(bids_dir, DATASET_TABLES)}
+    collect = _collect_node(output_dir, measures_table, settings, tables)
+    change = Node(MeasureChange(session_order=order), "change")
+    model = OutcomeModel(alpha=group.alpha, **tables)
+    models = MapNode(model, iterfield=["model"], name="models", mem_gb=2)
+    models.inputs.model = [asdict(spec) for spec in model_specs(group)]
+    model_files = Node(Merge(1, ravel_inputs=True), "model_files")
+    problem_files = Node(Merge(3, ravel_inputs=True), "problem_files")
+    scores = [score.name for score in group.scores]
+    flow = Node(CohortFlow(arm_column=group.arm_column or "", scores=scores, **tables), "flow")
+    files = Node(Merge(9, ravel_inputs=True), "files")
+    save_group = Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True)
+    outputnode = Node(IdentityInterface(["group_dir", "group_files"]), "outputnode")
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (collect, change, _same("measures_file visits_file connectivity_file scans_file")),
+            (collect, models, _same("connectivity_file edges_file")),
+            (change, models, _same("change_file pairs_file sessions")),
+            (models, model_files, [("model_files", "in1")]),
+            (collect, problem_files, [("problems_file", "in1")]),
+            (change, problem_files, [("problems_file", "in2")]),
+            (models, problem_files, [("problems_file", "in3")]),
+            (collect, flow, _same("visits_file")),
+            (change, flow, _same("change_file sessions")),
+            (models, flow, [("sensitivity_file", "sensitivity_files")]),
+            (model_files, flow, [("out", "model_files")]),
+            (problem_files, flow, [("out", "problem_files")]),
+            (collect, files, _numbered("measures_file connectivity_file scans_file edges_file")),
+            (change, files, _numbered("change_file connectivity_change_file pairs_file", 5)),
+            (flow, files, _numbered("flow_file problems_file", 8)),
+            (files, save_group, [("out", "files")]),
+            (model_files, save_group, [("out", "model_files")]),
+            (flow, save_group, [("sensitivity_file", "sensitivity_file")]),
+            (save_group, outputnode, _same("group_dir group_files")),
+        ]
+    )
+    return workflow
+
+
+def model_specs(group: GroupSettings) -> list[ModelSpec]:
+    """Models of a study: change, follow-up given baseline where there are arms, symptoms.
+
+    If arms were randomised the model given baseline is the planned one, else that of change.
+    """
+    shared = {
+        "arm_column": group.arm_column or "",
+        "reference_arm": group.reference_arm or "",
+        "covariates": group.covariates,
+        "confidence": group.confidence,
+        "min_participants": group.min_participants,
+    }
+    adjusted = bool(group.arm_column) and group.randomised
+    specs = [ModelSpec("change", "change", not adjusted, **shared)]
+    if group.arm_column:
+        specs.append(ModelSpec("baseline_adjusted", "baseline_adjusted", adjusted, **shared))
+    for score in group.scores:
+        file = "".join(letter if letter.isalnum() else "-" for letter in score.name)
+        own = {"score": score.name, "better": score.better}
+        specs.append(ModelSpec(f"symptoms_{file}", "symptoms", True, **shared, **own))
+    return specs
+
+
+def existing(folder: Path, patterns: tuple[str, ...]) -> list[str]:
+    """Files of a folder that match one of the patterns, in text order."""
+    return [str(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
+
+
+def _collect_node(
+    output_dir: Path,
+    measures_table: Path | None,
+    settings: Settings,
+    tables: dict[str, str | list[str]],
+) -> Node:
+    advice = "run the levels plan and participant first, or give a table with --measures"
+    if measures_table is None:
+        interface = CollectDerivatives(
+            derivative_files=existing(output_dir, DERIVED_TABLES),
+            ledger_file=_found(output_dir / "ledger.tsv", advice),
+            atlas=settings.atlas.name,
+            min_clean_minutes=settings.func.min_clean_minutes,
+        )
+    else:
+        interface = CollectTable(
+            measures_table=_found(measures_table, "check the path after --measures"),
+            session_order=_session_order(settings),
+            interval_days=list(settings.sessions.interval_days or ()),
+            **tables,
+        )
+    return Node(interface, "collect")
+
+
+def _found(path: Path, advice: str) -> str:
+    if not path.is_file():
+        raise DatasetError(f"{path}: there is no such file; {advice}")
+    return str(path)
+
+
+def _session_order(settings: Settings) -> list[str]:
+    return [strip_label(label, "ses") for label in settings.sessions.order or ()]
+
+
+def _same(fields: str) -> list[tuple[str, str]]:
+    return [(field, field) for field in fields.split()]
+
+
+def _numbered(fields: str, first: int = 1) -> list[tuple[str, str]]:
+    return [(field, f"in{first + place}") for place, field in enumerate(fields.split())]

@@ -1,0 +1,426 @@
+"""Nodes of the group level: collect, change, models, flow, save."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiPath,
+    OutputMultiPath,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from bids_utils.derivatives import write_json
+from bids_utils.errors import DatasetError
+from bids_utils.phenotype import list_problems, read_participants, read_scores
+from bids_utils.sessions import OrderRule
+from workflows.compute.change import change_table, difference, paired_rows, session_pairs
+from workflows.compute.design import level_text
+from workflows.compute.families import (
+    Cohort,
+    Family,
+    edge_family,
+    pair_participants,
+    region_families,
+    score_change,
+)
+from workflows.compute.flow import analysed_rows, flow_table, lost_pairs, scan_steps
+from workflows.compute.measures import edge_labels
+from workflows.compute.models import run_model
+from workflows.compute.power import sensitivity_table
+from workflows.compute.problems import Problem, problem_table
+from workflows.compute.results import ModelSpec
+from workflows.compute.visits import main_pair, ordered_pairs, positioned_visits
+from workflows.interfaces.derived_measures import (
+    Collected,
+    collect,
+    derived_files,
+    visit_table,
+    with_sources,
+)
+from workflows.interfaces.group_tables import dictionary_of, load_table, save_table
+from workflows.interfaces.measure_table import read_measures, table_visits
+
+
+class _CollectedOutputSpec(TraitedSpec):
+    measures_file = File(exists=True, desc="long table of measures")
+    visits_file = File(exists=True, desc="scans looked for: used or why not, days from baseline")
+    connectivity_file = File(exists=True, desc="Fisher z, n_scans x n_edges (.npy)")
+    scans_file = File(exists=True, desc="scan of each row of connectivity_file")
+    edges_file = File(exists=True, desc="regions of each column of connectivity_file")
+    problems_file = File(exists=True, desc="what was left out and why")
+
+
+class _CollectDerivativesInputSpec(BaseInterfaceInputSpec):
+    derivative_files = InputMultiPath(File(exists=True), desc="tables of the participants")
+    ledger_file = File(exists=True, mandatory=True, desc="ledger of all scans")
+    atlas = traits.Str(mandatory=True, desc="name of the atlas in the file names")
+    min_clean_minutes = traits.Float(mandatory=True, desc="least clean time of a run (minutes)")
+
+
+class CollectDerivatives(SimpleInterface):
+    """Measures of all used scans, from the derivatives on disk."""
+
+    input_spec = _CollectDerivativesInputSpec
+    output_spec = _CollectedOutputSpec
+
+    def _run_interface(self, runtime):
+        ledger = with_sources(load_table(self.inputs.ledger_file))
+        files = derived_files(self.inputs.derivative_files or ())
+        found = collect(ledger, files, self.inputs.atlas, self.inputs.min_clean_minutes)
+        visits = visit_table(ledger, found.broken)
+        folder = Path(runtime.cwd)
+        self._results |= _save_measures(folder, found.measures, visits, found.problems)
+        if len(found.scans):
+            self._results |= _save_connectivity(folder, found, self.inputs.atlas)
+        return runtime
+
+
+class _CollectTableInputSpec(BaseInterfaceInputSpec):
+    measures_table = File(exists=True, mandatory=True, desc="long table made elsewhere")
+    bids_dir = traits.Str(mandatory=True, desc="dataset with the dates of the sessions")
+    table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
+    session_order = traits.List(traits.Str, desc="session labels, the earliest first")
+    interval_days = traits.List(traits.Float, desc="planned days between sessions")
+
+
+class CollectTable(SimpleInterface):
+    """Measures from a long table, without any image."""
+
+    input_spec = _CollectTableInputSpec
+    output_spec = _CollectedOutputSpec
+
+    def _run_interface(self, runtime):
+        measures = read_measures(Path(self.inputs.measures_table))
+        rule = OrderRule(tuple(self.inputs.session_order), tuple(self.inputs.interval_days))
+        visits, problems = table_visits(measures, Path(self.inputs.bids_dir), rule)
+        self._results |= _save_measures(Path(runtime.cwd), measures, visits, problems)
+        return runtime
+
+
+class _MeasureChangeInputSpec(BaseInterfaceInputSpec):
+    measures_file = File(exists=True, mandatory=True, desc="long table of measures")
+    visits_file = File(exists=True, mandatory=True, desc="scans with days from baseline")
+    connectivity_file = File(exists=True, desc="Fisher z, n_scans x n_edges (.npy)")
+    scans_file = File(exists=True, desc="scan of each row of connectivity_file")
+    session_order = traits.List(traits.Str, desc="session labels, the earliest first")
+
+
+class _MeasureChangeOutputSpec(TraitedSpec):
+    change_file = File(exists=True, desc="long table of changes")
+    connectivity_change_file = File(
+        exists=True, desc="change of Fisher z, n_pairs x n_edges (.npy)"
+    )
+    pairs_file = File(exists=True, desc="pair of each row of connectivity_change_file")
+    sessions = traits.List(traits.Str, desc="first and last planned session")
+    problems_file = File(exists=True, desc="what was left out and why")
+
+
+class MeasureChange(SimpleInterface):
+    """Change of each measure from the first session to every later one."""
+
+    input_spec = _MeasureChangeInputSpec
+    output_spec = _MeasureChangeOutputSpec
+
+    def _run_interface(self, runtime):
+        order, folder = tuple(self.inputs.session_order), Path(runtime.cwd)
+        visits = load_table(self.inputs.visits_file)
+        placed, unplaced = positioned_visits(visits[visits["status"] == "used"], order)
+        pairs, reversed_pairs = ordered_pairs(session_pairs(placed))
+        changes = change_table(load_table(self.inputs.measures_file), pairs)
+        self._results["sessions"] = tested_sessions(placed, order)
+        self._results["change_file"] = save_table(changes, folder / "change.tsv")
+        if isdefined(self.inputs.connectivity_file):
+            self._results |= _save_edge_change(folder, self.inputs, pairs)
+        self._results["problems_file"] = save_problems(folder, (*unplaced, *reversed_pairs))
+        return runtime
+
+
+class _OutcomeModelInputSpec(BaseInterfaceInputSpec):
+    model = traits.Dict(mandatory=True, desc="fields of the model (ModelSpec)")
+    alpha = traits.Float(mandatory=True, desc="level of the tests, for the smallest effect")
+    change_file = File(exists=True, mandatory=True, desc="long table of changes")
+    connectivity_file = File(exists=True, desc="Fisher z, n_scans x n_edges (.npy)")
+    pairs_file = File(exists=True, desc="rows of the pairs in connectivity_file")
+    edges_file = File(exists=True, desc="regions of each column of connectivity_file")
+    sessions = traits.List(traits.Str, mandatory=True, desc="first and last planned session")
+    bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
+    table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
+
+
+class _OutcomeModelOutputSpec(TraitedSpec):
+    model_files = OutputMultiPath(File(exists=True), desc="results of regions and of edges")
+    sensitivity_file = File(exists=True, desc="smallest effects this sample could have found")
+    problems_file = File(exists=True, desc="what could not be fitted and why")
+
+
+class OutcomeModel(SimpleInterface):
+    """One model of change over all measures and edges."""
+
+    input_spec = _OutcomeModelInputSpec
+    output_spec = _OutcomeModelOutputSpec
+
+    def _run_interface(self, runtime):
+        folder = Path(runtime.cwd)
+        people, families = load_families(self.inputs)
+        cohort = load_cohort(Path(self.inputs.bids_dir), tuple(self.inputs.sessions), people)
+        result = run_model(model_spec(self.inputs.model), cohort, families)
+        sensitivity = sensitivity_table(result.rows, self.inputs.alpha)
+        self._results = {
+            "model_files": save_models(folder, self.inputs.model["name"], result.rows),
+            "sensitivity_file": save_table(sensitivity, folder / "sensitivity.tsv"),
+            "problems_file": save_problems(folder, result.problems),
+        }
+        return runtime
+
+
+class _CohortFlowInputSpec(BaseInterfaceInputSpec):
+    visits_file = File(exists=True, mandatory=True, desc="scans looked for")
+    change_file = File(exists=True, mandatory=True, desc="long table of changes")
+    model_files = InputMultiPath(File(exists=True), desc="results of the models")
+    sensitivity_files = InputMultiPath(File(exists=True), desc="smallest effects per model")
+    problem_files = InputMultiPath(File(exists=True), desc="problems of all nodes")
+    sessions = traits.List(traits.Str, mandatory=True, desc="first and last planned session")
+    arm_column = traits.Str(desc="column of the arm, or empty")
+    scores = traits.List(traits.Str, desc="names of the symptom scores")
+    bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
+    table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
+
+
+class _CohortFlowOutputSpec(TraitedSpec):
+    flow_file = File(exists=True, desc="participants per step and arm")
+    sensitivity_file = File(exists=True, desc="smallest effects of all models")
+    problems_file = File(exists=True, desc="all problems")
+
+
+class CohortFlow(SimpleInterface):
+    """Participants from the list to the analysis; problems and smallest effects of all nodes."""
+
+    input_spec = _CohortFlowInputSpec
+    output_spec = _CohortFlowOutputSpec
+
+    def _run_interface(self, runtime):
+        folder = Path(runtime.cwd)
+        flow = cohort_flow(self.inputs)
+        found = joined_tables(self.inputs.problem_files)
+        problems = joined([problem_table(dataset_problems(self.inputs)), found])
+        sensitivity = joined_tables(self.inputs.sensitivity_files)
+        self._results["flow_file"] = save_table(flow, folder / "flow.tsv")
+        self._results["problems_file"] = save_table(
+            problems.drop_duplicates(), folder / "problems.tsv"
+        )
+        self._results["sensitivity_file"] = save_table(sensitivity, folder / "sensitivity.tsv")
+        return runtime
+
+
+class _SaveGroupInputSpec(BaseInterfaceInputSpec):
+    files = InputMultiPath(File(exists=True), mandatory=True, desc="files of the group folder")
+    model_files = InputMultiPath(File(exists=True), desc="results of the models")
+    sensitivity_file = File(exists=True, desc="smallest effects, beside the results")
+    output_dir = traits.Str(mandatory=True, desc="derivative dataset")
+
+
+class _SaveGroupOutputSpec(TraitedSpec):
+    group_dir = traits.Str(desc="folder of the group level")
+    group_files = OutputMultiPath(File(exists=True), desc="all files written")
+
+
+class SaveGroup(SimpleInterface):
+    """Copy the results into OUTPUT_DIR/group, each file whole or not at all."""
+
+    input_spec = _SaveGroupInputSpec
+    output_spec = _SaveGroupOutputSpec
+
+    def _run_interface(self, runtime):
+        group_dir = Path(self.inputs.output_dir) / "group"
+        placed = {group_dir / Path(file).name: file for file in self.inputs.files}
+        models = [*self.inputs.model_files, self.inputs.sensitivity_file]
+        placed |= {group_dir / "models" / Path(file).name: file for file in models}
+        publish(placed, group_dir)
+        self._results["group_dir"] = str(group_dir)
+        self._results["group_files"] = [str(target) for target in placed]
+        return runtime
+
+
+def tested_sessions(visits: pd.DataFrame, order: tuple[str, ...]) -> list[str]:
+    """First and last planned session.
+
+    Raises
+    ------
+    DatasetError
+        There are not two sessions.
+    """
+    pair = main_pair(visits, order)
+    if pair is None:
+        found = ", ".join(visits["session_id"].drop_duplicates()) or "none"
+        raise DatasetError(
+            f"no two sessions with usable measures (sessions with measures: {found}); run the "
+            "participant level first, or see ledger.tsv for why scans are not used"
+        )
+    return list(pair)
+
+
+def load_families(inputs: TraitedSpec) -> tuple[list[str], tuple[Family, ...]]:
+    """Participants with the tested pair, and all families of tests in their row order."""
+    changes, pair = load_table(inputs.change_file), tuple(inputs.sessions)
+    people = pair_participants(changes, pair)
+    families = region_families(changes, pair, people)
+    if not isdefined(inputs.connectivity_file):
+        return people, families
+    values, edges = np.load(inputs.connectivity_file), load_table(inputs.edges_file)
+    pairs = load_table(inputs.pairs_file)
+    tested = pairs[(pairs["baseline"] == pair[0]) & (pairs["followup"] == pair[1])]
+    columns = ["participant_id", "baseline_row", "followup_row"]
+    atlas = edges["atlas"].iloc[0] if len(edges) else ""
+    edge_families = [
+        edge_family(values, rows[columns], edges, people, (str(modality), atlas))
+        for modality, rows in tested.groupby("modality", sort=False)
+    ]
+    return people, (*families, *edge_families)
+
+
+def load_cohort(bids_dir: Path, pair: tuple[str, str], people: list[str]) -> Cohort:
+    """Columns of participants.tsv and change of the scores, one row per participant."""
+    scores = read_scores(bids_dir)
+    return Cohort(read_participants(bids_dir).reindex(people), score_change(scores, pair, people))
+
+
+def model_spec(fields: dict) -> ModelSpec:
+    """Record of a model from the fields that a node holds."""
+    return ModelSpec(**{**fields, "covariates": tuple(fields["covariates"])})
+
+
+def save_models(folder: Path, name: str, rows: pd.DataFrame) -> list[str]:
+    """Write results of regions, and of edges where there are any; returns the paths."""
+    edges = (rows["measure"] == "connectivity").to_numpy(dtype=bool)
+    files = [save_table(rows[~edges], folder / f"{name}.tsv")]
+    if edges.any():
+        files.append(save_table(rows[edges], folder / f"{name}_edges.tsv"))
+    return files
+
+
+def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
+    """Participants per step and arm, and why others have no usable pair."""
+    visits, changes = load_table(inputs.visits_file), load_table(inputs.change_file)
+    pair, people = tuple(inputs.sessions), read_participants(Path(inputs.bids_dir))
+    everyone = list(dict.fromkeys([*people.index, *visits["participant_id"]]))
+    arms = pd.Series("", index=everyone, dtype=object)
+    if inputs.arm_column in people:
+        known = people[inputs.arm_column].dropna()
+        arms = arms.where(~arms.index.isin(known.index), known.map(level_text).reindex(everyone))
+    scans = list(scan_steps(visits, changes, pair))
+    change = load_cohort(Path(inputs.bids_dir), pair, everyone).score_change
+    steps = [("in participants.tsv", "", frozenset(people.index)), *scans]
+    steps += [
+        ("score at both", name, frozenset(change.index[change[name].notna()]))
+        for name in inputs.scores
+        if name in change
+    ]
+    usable = {detail: found for step, detail, found in scans if step == "usable pair"}
+    tests = joined_tables(inputs.model_files)
+    analysed = analysed_rows(tests[tests["p"].notna()])
+    return joined([flow_table(steps, arms), lost_pairs(visits, usable, pair), analysed])
+
+
+def dataset_problems(inputs: TraitedSpec) -> list[Problem]:
+    """Values set aside when reading the dataset, and participants it does not list."""
+    bids_dir = Path(inputs.bids_dir)
+    texts = list_problems(bids_dir, tuple(inputs.scores))
+    problems = [Problem(text, "dataset", "the value is not used") for text in texts]
+    listed = read_participants(bids_dir).index
+    scanned = load_table(inputs.visits_file)["participant_id"].drop_duplicates()
+    if not inputs.arm_column:
+        return problems
+    return problems + [
+        Problem("not in participants.tsv", f"sub-{label}", "add the row: the arm is unknown")
+        for label in scanned
+        if label not in listed
+    ]
+
+
+def joined_tables(files: list[str]) -> pd.DataFrame:
+    """Rows of several tables with the same columns."""
+    return joined([load_table(file) for file in files])
+
+
+def joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of several tables; tables without rows only give their columns."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+
+
+def save_problems(folder: Path, problems: Iterable[Problem]) -> str:
+    """Write a table of problems; returns the path."""
+    return save_table(problem_table(problems), folder / "problems.tsv")
+
+
+def publish(placed: dict[Path, str], group_dir: Path) -> None:
+    """Copy files to their places, each table with its dictionary; remove older tables.
+
+    Raises
+    ------
+    DatasetError
+        The folder cannot be written.
+    """
+    try:
+        (group_dir / "models").mkdir(parents=True, exist_ok=True)
+        for target, source in placed.items():
+            temporary = target.with_name(f".{target.name}.tmp")
+            shutil.copyfile(source, temporary)
+            temporary.replace(target)
+            if target.suffix == ".tsv":
+                write_json(dictionary_of(target), target.with_suffix(".json"))
+        known = {path.with_suffix(end) for path in placed for end in (path.suffix, ".json")}
+        for kind in ("*.tsv", "*.json", "*.npy", "models/*.tsv", "models/*.json"):
+            for old in set(group_dir.glob(kind)) - known:
+                old.unlink()
+    except OSError as error:
+        raise DatasetError(
+            f"{group_dir}: cannot be written ({error.strerror}); check the permissions and the "
+            "free space of this folder"
+        ) from error
+
+
+def _save_measures(
+    folder: Path, measures: pd.DataFrame, visits: pd.DataFrame, problems: Iterable[Problem]
+) -> dict[str, str]:
+    return {
+        "measures_file": save_table(measures, folder / "measures.tsv"),
+        "visits_file": save_table(visits, folder / "visits.tsv"),
+        "problems_file": save_problems(folder, problems),
+    }
+
+
+def _save_connectivity(folder: Path, found: Collected, atlas: str) -> dict[str, str]:
+    values_file = folder / f"connectivity_{atlas}.npy"
+    np.save(values_file, found.edges)
+    edges = edge_labels(list(found.regions)).assign(atlas=atlas)
+    return {
+        "connectivity_file": str(values_file),
+        "scans_file": save_table(found.scans, folder / f"connectivity_{atlas}_scans.tsv"),
+        "edges_file": save_table(edges, folder / f"connectivity_{atlas}_edges.tsv"),
+    }
+
+
+def _save_edge_change(folder: Path, inputs: TraitedSpec, pairs: pd.DataFrame) -> dict[str, str]:
+    stem = Path(inputs.connectivity_file).stem
+    values, scans = np.load(inputs.connectivity_file), load_table(inputs.scans_file)
+    pairs = pairs[pairs["modality"].isin(scans["modality"])]
+    rows = paired_rows(scans, pairs)
+    interval = pairs["interval_days"].to_numpy(dtype=float)[:, None]
+    changes = difference(values[rows[:, 0]], values[rows[:, 1]], interval)
+    np.save(folder / f"{stem}_change.npy", changes)
+    pairs = pairs.assign(baseline_row=rows[:, 0], followup_row=rows[:, 1])
+    return {
+        "connectivity_change_file": str(folder / f"{stem}_change.npy"),
+        "pairs_file": save_table(pairs, folder / f"{stem}_pairs.tsv"),
+    }
