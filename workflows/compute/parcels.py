@@ -1,0 +1,136 @@
+"""Regions: labels that reach all grey matter, volumes, coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+
+def extended_labels(labels, target, voxel_mm, reach_mm):
+    """Labels (i, j, k) that also hold the target voxels near a label.
+
+    Parameters
+    ----------
+    labels : int array, (i, j, k)
+        0 is no label.
+    target : bool array, (i, j, k)
+        Voxels that should have a label (grey matter).
+    voxel_mm : float
+        Size of the isotropic voxels.
+    reach_mm : float
+        A target voxel takes its nearest label up to this distance.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ.
+    """
+    if labels.shape != target.shape:
+        raise ValueError("target: another shape than labels")
+    if not labels.any():
+        return labels.copy()
+    distance, nearest = ndimage.distance_transform_edt(
+        labels == 0, sampling=voxel_mm, return_indices=True
+    )
+    take = target & (distance <= reach_mm + 1e-6)
+    return np.where(take, labels[tuple(nearest)], labels)
+
+
+def region_volumes(fraction, labels, regions, voxel_ml):
+    """Volume (n_regions,), ml, of a tissue in each region; 0 where a region has no voxel.
+
+    Parameters
+    ----------
+    fraction : array, (i, j, k), 0..1
+        Share of the tissue in each voxel.
+    labels : int array, (i, j, k)
+        Regions.
+    regions : int array, (n_regions,)
+        Labels in the order of the answer.
+    voxel_ml : float
+        Volume of a voxel.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, or a region is not positive.
+    """
+    if fraction.shape != labels.shape:
+        raise ValueError("fraction: another shape than labels")
+    regions = np.asarray(regions)
+    if regions.min() < 1:
+        raise ValueError("regions: labels start at 1")
+    size = max(int(labels.max()), int(regions.max())) + 1
+    return np.bincount(labels.ravel(), fraction.ravel(), minlength=size)[regions] * voxel_ml
+
+
+def region_coverage(labels, seen, regions):
+    """Share (n_regions,), 0..1, of each region's voxels that were seen; NaN without voxels.
+
+    Parameters
+    ----------
+    labels : int array, (i, j, k)
+        Regions.
+    seen : bool array, (i, j, k)
+        Voxels that arrived inside the image.
+    regions : int array, (n_regions,)
+        Labels in the order of the answer.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ.
+    """
+    if labels.shape != seen.shape:
+        raise ValueError("seen: another shape than labels")
+    regions = np.asarray(regions)
+    size = max(int(labels.max()), int(regions.max())) + 1
+    total = np.bincount(labels.ravel(), minlength=size)[regions]
+    here = np.bincount(labels.ravel(), seen.ravel().astype(float), minlength=size)[regions]
+    return np.divide(here, total, out=np.full(len(regions), np.nan), where=total > 0)
+
+
+def volume_table(table, volume_ml, coverage):
+    """Table of regions with their grey-matter volume and coverage.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns index, name, hemisphere, structure; one row per region.
+    volume_ml, coverage : array, (n_regions,)
+        Volume is NaN where nothing of the region was seen.
+
+    Returns
+    -------
+    DataFrame
+        Columns index, region, hemisphere, structure, volume (ml), coverage; the same rows.
+    """
+    answer = table[["index", "name", "hemisphere", "structure"]].rename(columns={"name": "region"})
+    seen = np.nan_to_num(coverage) > 0
+    return answer.assign(
+        volume=np.round(np.where(seen, volume_ml, np.nan), 7), coverage=np.round(coverage, 5)
+    )
+
+
+def dice(first, second):
+    """Overlap of two masks, 0..1 (Dice); NaN where both are empty."""
+    total = np.count_nonzero(first) + np.count_nonzero(second)
+    return 2 * np.count_nonzero(first & second) / total if total else float("nan")
+
+
+def tissue_table(fractions, mask, voxel_ml):
+    """Table of one session: measure, value in ml; grey, white, CSF, and the brain mask.
+
+    Parameters
+    ----------
+    fractions : array, (3, i, j, k), 0..1
+        Grey, white, CSF.
+    mask : bool array, (i, j, k)
+        Brain mask of the template, the same for all sessions.
+    voxel_ml : float
+        Volume of a voxel.
+    """
+    sums = [float(fraction[mask].sum(dtype=float)) for fraction in fractions]
+    values = np.array([*sums, np.count_nonzero(mask)]) * voxel_ml
+    return pd.DataFrame({"measure": ["gm_ml", "wm_ml", "csf_ml", "icv_ml"], "value": values})

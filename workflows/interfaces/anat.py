@@ -1,0 +1,351 @@
+"""From the T1-weighted image of each session to one within-participant template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.processing import resample_from_to, resample_to_output
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiPath,
+    OutputMultiPath,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+from scipy import ndimage
+
+from bids_utils.errors import DatasetError, ToolError
+from workflows.compute.brain_mask import (
+    brain_facts,
+    brain_surface,
+    filled_surface,
+    head_facts,
+)
+from workflows.compute.geometry import bounding_grid, mask_bounds, mean_space, resampled
+from workflows.compute.intensity import robust_scale, volume_problem
+from workflows.interfaces.engine import run_engine
+from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
+
+MASK_RESOLUTION_MM = 2.0
+MASK_ITERATIONS = 300
+CROP_MARGIN_MM = 20.0
+GRID_MARGIN_MM = 8.0
+TEMPLATE_LEVEL = 100.0
+
+
+class _ConformInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1-weighted image")
+
+
+class _ConformOutputSpec(TraitedSpec):
+    out_file = File(desc="the same voxels, axes in RAS order, float32")
+
+
+class Conform(SimpleInterface):
+    """Checked image with its axes in RAS order; nothing is resampled."""
+
+    input_spec = _ConformInputSpec
+    output_spec = _ConformOutputSpec
+
+    def _run_interface(self, runtime):
+        volume, affine = load_volume(self.inputs.in_file)
+        volume = volume[..., 0] if volume.ndim == 4 and volume.shape[3] == 1 else volume
+        problem = volume_problem(volume, affine)
+        if problem:
+            raise DatasetError(f"{self.inputs.in_file}: {problem}. Exclude or replace this image.")
+        image = nib.as_closest_canonical(nib.Nifti1Image(volume, affine))
+        path = Path(runtime.cwd) / "conformed.nii.gz"
+        self._results["out_file"] = save_volume(image.get_fdata(dtype="f4"), image.affine, path)
+        return runtime
+
+
+class _BrainMaskInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="head, RAS")
+    rough_mask_file = File(exists=True, desc="mask to start from, on the same grid")
+    fractional_threshold = traits.Range(0.0, 1.0, mandatory=True, desc="lower: larger brain")
+
+
+class _BrainMaskOutputSpec(TraitedSpec):
+    mask_file = File(desc="brain mask")
+    out_file = File(desc="head")
+
+
+class BrainMask(SimpleInterface):
+    """Brain mask on the grid of the head, found on an isotropic copy of it."""
+
+    input_spec = _BrainMaskInputSpec
+    output_spec = _BrainMaskOutputSpec
+
+    def _run_interface(self, runtime):
+        image = nib.load(self.inputs.in_file)
+        rough = self.inputs.rough_mask_file
+        rough = nib.load(rough) if rough else None
+        mask = head_mask(image, rough, self.inputs.fractional_threshold)
+        window = _window(mask, voxel_size_mm(image.affine)) if rough else (slice(None),) * 3
+        head, mask = image.slicer[window], mask[window]
+        folder = Path(runtime.cwd)
+        volume = head.get_fdata(dtype="f4")
+        self._results["out_file"] = save_volume(volume, head.affine, folder / "head.nii.gz")
+        self._results["mask_file"] = save_volume(mask, head.affine, folder / "mask.nii.gz")
+        return runtime
+
+
+def head_mask(image, rough, fractional_threshold):
+    """Boolean brain mask of a head image; starts from a rough mask where there is one."""
+    smooth = nib.Nifti1Image(_antialiased(image, MASK_RESOLUTION_MM), image.affine)
+    small = resample_to_output(smooth, [MASK_RESOLUTION_MM] * 3, order=1)
+    volume = small.get_fdata(dtype=np.float32)
+    try:
+        if rough is None:
+            facts = head_facts(volume, MASK_RESOLUTION_MM)
+        else:
+            known = resample_from_to(rough, small, order=1).get_fdata() >= 0.5
+            facts = brain_facts(volume, known, MASK_RESOLUTION_MM)
+    except ValueError as error:
+        raise ToolError(f"{image.get_filename()}: no brain mask ({error}); look at it") from error
+    surface = brain_surface(
+        volume, MASK_RESOLUTION_MM, facts, fractional_threshold, MASK_ITERATIONS
+    )
+    mask = filled_surface(*surface, volume.shape, MASK_RESOLUTION_MM).astype(np.float32)
+    found = resample_from_to(nib.Nifti1Image(mask, small.affine), image, order=1)
+    return found.get_fdata() >= 0.5
+
+
+def _antialiased(image, resolution_mm):
+    ratio = resolution_mm / voxel_size_mm(image.affine)
+    sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / np.sqrt(8 * np.log(2))
+    return ndimage.gaussian_filter(image.get_fdata(dtype=np.float32), sigma)
+
+
+def _window(mask, voxel_mm):
+    if not mask.any():
+        raise ToolError("the brain mask of a session is empty; look at its T1-weighted image")
+    (bounds,) = ndimage.find_objects(mask.astype(np.uint8))
+    margin = np.ceil(CROP_MARGIN_MM / voxel_mm).astype(int)
+    return tuple(
+        slice(max(0, part.start - more), part.stop + more)
+        for part, more in zip(bounds, margin, strict=True)
+    )
+
+
+class _BiasCorrectionInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="head")
+    mask_file = File(exists=True, mandatory=True, desc="where the field is learned")
+    resolution_mm = traits.Float(mandatory=True, desc="voxel size for the estimate, mm")
+
+
+class _BiasCorrectionOutputSpec(TraitedSpec):
+    out_file = File(desc="head without bias field, not negative")
+
+
+class BiasCorrection(SimpleInterface):
+    """Head without its bias field (N4)."""
+
+    input_spec = _BiasCorrectionInputSpec
+    output_spec = _BiasCorrectionOutputSpec
+
+    def _run_interface(self, runtime):
+        _, affine = load_volume(self.inputs.in_file)
+        shrink = np.maximum(1, np.rint(self.inputs.resolution_mm / voxel_size_mm(affine)))
+        output = Path(runtime.cwd) / "corrected.nii.gz"
+        files = [self.inputs.in_file, self.inputs.mask_file, str(output)]
+        factors = [str(int(factor)) for factor in shrink]
+        run_engine(
+            "workflows.interfaces.n4_engine", [*files, "--shrink", *factors], Path(runtime.cwd)
+        )
+        self._results["out_file"] = str(output)
+        return runtime
+
+
+class _SessionPairsInputSpec(BaseInterfaceInputSpec):
+    in_files = InputMultiPath(File(exists=True), mandatory=True, desc="one image per session")
+    mask_files = InputMultiPath(File(exists=True), mandatory=True, desc="their brain masks")
+
+
+class _SessionPairsOutputSpec(TraitedSpec):
+    fixed_files = traits.List(File(), desc="image of the first of each ordered pair")
+    fixed_mask_files = traits.List(File(), desc="its mask")
+    moving_files = traits.List(File(), desc="image of the second of each ordered pair")
+    moving_mask_files = traits.List(File(), desc="its mask")
+
+
+class SessionPairs(SimpleInterface):
+    """All ordered pairs of different sessions: (0, 1), (0, 2), ..., (1, 0), ..."""
+
+    input_spec = _SessionPairsInputSpec
+    output_spec = _SessionPairsOutputSpec
+
+    def _run_interface(self, runtime):
+        images, masks = self.inputs.in_files, self.inputs.mask_files
+        pairs = ordered_pairs(len(images))
+        self._results["fixed_files"] = [images[i] for i, _ in pairs]
+        self._results["fixed_mask_files"] = [masks[i] for i, _ in pairs]
+        self._results["moving_files"] = [images[j] for _, j in pairs]
+        self._results["moving_mask_files"] = [masks[j] for _, j in pairs]
+        return runtime
+
+
+def ordered_pairs(n_sessions):
+    """Pairs (i, j) of different sessions, in the order of `SessionPairs`."""
+    return [(i, j) for i in range(n_sessions) for j in range(n_sessions) if i != j]
+
+
+class _MeanSpaceInputSpec(BaseInterfaceInputSpec):
+    mask_files = InputMultiPath(File(exists=True), mandatory=True, desc="one mask per session")
+    pair_xfms = traits.List(File(exists=True), value=[], desc="of each ordered pair, 4x4, mm")
+    resolution_mm = traits.Either(None, traits.Float(), desc="of the grid; none: as sessions")
+
+
+class _MeanSpaceOutputSpec(TraitedSpec):
+    session2template_xfms = OutputMultiPath(File(), desc="mean space to session, 4x4, mm")
+    reference_file = File(desc="empty image: grid of the mean space")
+
+
+class MeanSpace(SimpleInterface):
+    """Space in the middle of the sessions, and an isotropic grid around the brain in it."""
+
+    input_spec = _MeanSpaceInputSpec
+    output_spec = _MeanSpaceOutputSpec
+
+    def _run_interface(self, runtime):
+        sessions = [nib.load(path) for path in self.inputs.mask_files]
+        pairs = np.tile(np.eye(4), (len(sessions), len(sessions), 1, 1))
+        for pair, path in zip(ordered_pairs(len(sessions)), self.inputs.pair_xfms, strict=True):
+            pairs[pair] = np.loadtxt(path)
+        transforms = mean_space(pairs)
+        shape, affine = brain_grid(sessions, transforms, self.inputs.resolution_mm)
+        files = [str(Path(runtime.cwd) / f"session{i}.mat") for i in range(len(sessions))]
+        for path, transform in zip(files, transforms, strict=True):
+            np.savetxt(path, transform, fmt="%.12g")
+        self._results["session2template_xfms"] = files
+        path = Path(runtime.cwd) / "reference.nii.gz"
+        self._results["reference_file"] = save_volume(np.zeros(shape, bool), affine, path)
+        return runtime
+
+
+def brain_grid(sessions, transforms, resolution_mm):
+    """Shape and affine of the grid that holds the masks of all sessions in the mean space."""
+    bounds = [
+        mask_bounds(np.asanyarray(image.dataobj) > 0, image.affine, np.linalg.inv(transform))
+        for image, transform in zip(sessions, transforms, strict=True)
+    ]
+    smallest = min(voxel_size_mm(image.affine).min() for image in sessions)
+    resolution = smallest if resolution_mm is None else resolution_mm
+    return bounding_grid(bounds, round(float(resolution), 3), GRID_MARGIN_MM)
+
+
+class _ToTemplateInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="session image")
+    mask_file = File(exists=True, mandatory=True, desc="its brain mask")
+    xfm_file = File(exists=True, mandatory=True, desc="template to session, 4x4, mm")
+    reference_file = File(exists=True, mandatory=True, desc="grid of the template")
+
+
+class _ToTemplateOutputSpec(TraitedSpec):
+    out_file = File(desc="session image on the template grid, not negative")
+    mask_file = File(desc="its mask, 0..1")
+    view_file = File(desc="1 inside the field of view of the session")
+
+
+class ToTemplate(SimpleInterface):
+    """Session on the template grid: its only interpolation (cubic spline)."""
+
+    input_spec = _ToTemplateInputSpec
+    output_spec = _ToTemplateOutputSpec
+
+    def _run_interface(self, runtime):
+        reference = nib.load(self.inputs.reference_file)
+        grid, folder = (reference.shape, reference.affine), Path(runtime.cwd)
+        xfm = np.loadtxt(self.inputs.xfm_file)
+        image, mask = load_volume(self.inputs.in_file), load_volume(self.inputs.mask_file)
+        view = (np.ones(image[0].shape), image[1])
+        volumes = {
+            "out_file": np.maximum(resampled(image, grid, xfm, 3), 0),
+            "mask_file": resampled(mask, grid, xfm, 1),
+            "view_file": resampled(view, grid, xfm, 0) > 0,
+        }
+        for name, volume in volumes.items():
+            self._results[name] = save_volume(volume, grid[1], folder / f"{name}.nii.gz")
+        return runtime
+
+
+class _TemplateInputSpec(BaseInterfaceInputSpec):
+    in_files = InputMultiPath(File(exists=True), mandatory=True, desc="sessions, template grid")
+    mask_files = InputMultiPath(File(exists=True), mandatory=True, desc="their masks, 0..1")
+
+
+class _TemplateOutputSpec(TraitedSpec):
+    scaled_files = OutputMultiPath(File(), desc="sessions with the same level of intensity")
+    head_file = File(desc="mean of the scaled sessions, with what surrounds the brain")
+    mask_file = File(desc="voxels in at least half of the masks on average")
+
+
+class Template(SimpleInterface):
+    """Mean of the sessions, all with the same weight."""
+
+    input_spec = _TemplateInputSpec
+    output_spec = _TemplateOutputSpec
+
+    def _run_interface(self, runtime):
+        folder = Path(runtime.cwd)
+        volumes, affines = zip(*map(load_volume, self.inputs.in_files), strict=True)
+        mask = np.mean([load_volume(path)[0] for path in self.inputs.mask_files], axis=0) >= 0.5
+        scaled = [volume * robust_scale(volume, mask, TEMPLATE_LEVEL) for volume in volumes]
+        self._results["scaled_files"] = [
+            save_volume(volume, affines[0], folder / f"scaled{i}.nii.gz")
+            for i, volume in enumerate(scaled)
+        ]
+        head = np.mean(scaled, axis=0)
+        self._results["head_file"] = save_volume(head, affines[0], folder / "head.nii.gz")
+        self._results["mask_file"] = save_volume(mask, affines[0], folder / "mask.nii.gz")
+        return runtime
+
+
+class _RefineMaskInputSpec(BaseInterfaceInputSpec):
+    head_file = File(exists=True, mandatory=True, desc="template with surroundings")
+    mask_file = File(exists=True, mandatory=True, desc="mask to refine")
+    distance_file = File(exists=True, mandatory=True, desc="mm outside of the MNI brain mask")
+    xfm_file = File(exists=True, mandatory=True, desc="MNI to template, 4x4, mm")
+    tolerance_mm = traits.Float(8.0, usedefault=True, desc="allowed distance from MNI's mask")
+    min_ml = traits.Float(mandatory=True, desc="smallest plausible brain, ml")
+    max_ml = traits.Float(mandatory=True, desc="largest plausible brain, ml")
+
+
+class _RefineMaskOutputSpec(TraitedSpec):
+    mask_file = File(desc="mask without what is far outside of the MNI brain")
+    brain_file = File(desc="template, zero outside the mask")
+
+
+class RefineMask(SimpleInterface):
+    """Mask that stays near the MNI brain after a 12-parameter registration."""
+
+    input_spec = _RefineMaskInputSpec
+    output_spec = _RefineMaskOutputSpec
+
+    def _run_interface(self, runtime):
+        head, affine = load_volume(self.inputs.head_file)
+        to_mni = np.linalg.inv(np.loadtxt(self.inputs.xfm_file))
+        distance = load_volume(self.inputs.distance_file)
+        outside = resampled((distance[0] - 100, distance[1]), (head.shape, affine), to_mni, 1) + 100
+        mask = load_mask(self.inputs.mask_file) & (outside <= self.inputs.tolerance_mm)
+        mask |= outside <= -self.inputs.tolerance_mm
+        check_brain_volume(mask, affine, self.inputs.min_ml, self.inputs.max_ml)
+        for name, volume in {"mask_file": mask, "brain_file": np.where(mask, head, 0)}.items():
+            path = Path(runtime.cwd) / f"{name}.nii.gz"
+            self._results[name] = save_volume(volume, affine, path)
+        return runtime
+
+
+def check_brain_volume(mask, affine, min_ml, max_ml):
+    """Raise ToolError where the brain mask has no plausible volume."""
+    volume_ml = float(np.count_nonzero(mask) * abs(np.linalg.det(affine)) / 1000)
+    if not min_ml <= volume_ml <= max_ml:
+        raise ToolError(
+            f"The brain mask of the template has {volume_ml:.0f} ml; plausible is {min_ml:.0f} "
+            f"to {max_ml:.0f} ml (settings anat.min_brain_ml and anat.max_brain_ml). Look at the "
+            "T1-weighted images: a cut field of view, strong shading or another contrast?"
+        )

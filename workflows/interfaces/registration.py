@@ -1,0 +1,263 @@
+"""Registration with greedy (Yushkevich et al. 2016): between sessions and to MNI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nilearn import datasets
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+from scipy import ndimage
+
+from bids_utils.errors import ToolError
+from workflows.compute.geometry import centre_shift, grid_at, resampled
+from workflows.compute.parcels import dice
+from workflows.interfaces.engine import run_engine
+from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
+
+GREEDY = "workflows.interfaces.greedy_engine"
+MNI_SPACE = "MNI152NLin2009aSym"
+
+
+class _MniReferenceInputSpec(BaseInterfaceInputSpec):
+    resolution_mm = traits.Float(mandatory=True, desc="voxel size wanted, mm")
+    like_file = File(exists=True, desc="image; MNI is not made finer than this")
+
+
+class _MniReferenceOutputSpec(TraitedSpec):
+    template_file = File(desc="T1-weighted brain in MNI152NLin2009aSym, 0..100")
+    gm_file = File(desc="its grey matter, 0..1")
+    mask_file = File(desc="its brain mask")
+    distance_file = File(desc="distance from the edge of its mask, mm, negative inside")
+
+
+class MniReference(SimpleInterface):
+    """MNI brain of nilearn at the resolution of the registration."""
+
+    input_spec = _MniReferenceInputSpec
+    output_spec = _MniReferenceOutputSpec
+
+    def _run_interface(self, runtime):
+        resolution = self.inputs.resolution_mm
+        if self.inputs.like_file:
+            own = voxel_size_mm(nib.load(self.inputs.like_file).affine).min()
+            resolution = max(resolution, float(own))
+        for name, (volume, affine) in mni_volumes(resolution).items():
+            path = Path(runtime.cwd) / f"mni_{name}.nii.gz"
+            self._results[name] = save_volume(volume, affine, path)
+        return runtime
+
+
+def mni_volumes(resolution_mm):
+    """Volume and affine of the MNI brain, its grey matter, mask and distance map."""
+    whole = {
+        "template_file": datasets.load_mni152_template(resolution=1),
+        "gm_file": datasets.load_mni152_gm_template(resolution=1),
+        "mask_file": datasets.load_mni152_brain_mask(resolution=1),
+    }
+    volumes = {}
+    for name, image in whole.items():
+        volume = np.asanyarray(image.dataobj).astype(np.float32)
+        volumes[name] = coarser((volume, image.affine), resolution_mm)
+    template, affine = volumes["template_file"]
+    volumes["template_file"] = (template * (100 / template.max()), affine)
+    mask = volumes["mask_file"][0] >= 0.5
+    volumes["mask_file"] = (mask, affine)
+    outward = ndimage.distance_transform_edt(~mask) - ndimage.distance_transform_edt(mask)
+    volumes["distance_file"] = (outward * resolution_mm, affine)
+    return volumes
+
+
+def coarser(image, resolution_mm):
+    """Smoothed volume and affine on the grid of the same field of view with larger voxels."""
+    volume, affine = image
+    ratio = resolution_mm / voxel_size_mm(affine)
+    sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / np.sqrt(8 * np.log(2))
+    grid = grid_at(volume.shape, affine, resolution_mm)
+    smooth = ndimage.gaussian_filter(np.asarray(volume, np.float32), sigma)
+    return resampled((smooth, affine), grid, np.eye(4), 1), grid[1]
+
+
+class _CoarserInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="image, RAS")
+    mask_file = File(exists=True, desc="zero outside this mask before smoothing")
+    like_file = File(exists=True, mandatory=True, desc="image with the voxel size wanted")
+
+
+class _CoarserOutputSpec(TraitedSpec):
+    out_file = File(desc="smoothed image with the voxel size wanted")
+
+
+class Coarser(SimpleInterface):
+    """Image with larger voxels and without what they cannot hold."""
+
+    input_spec = _CoarserInputSpec
+    output_spec = _CoarserOutputSpec
+
+    def _run_interface(self, runtime):
+        volume, affine = load_volume(self.inputs.in_file)
+        if self.inputs.mask_file:
+            volume = np.where(load_mask(self.inputs.mask_file), volume, 0)
+        resolution = float(voxel_size_mm(nib.load(self.inputs.like_file).affine).max())
+        volume, affine = coarser((volume, affine), resolution)
+        path = Path(runtime.cwd) / "coarser.nii.gz"
+        self._results["out_file"] = save_volume(volume, affine, path)
+        return runtime
+
+
+class _GreedyAffineInputSpec(BaseInterfaceInputSpec):
+    fixed_file = File(exists=True, mandatory=True, desc="image that stays")
+    moving_file = File(exists=True, mandatory=True, desc="image that is aligned to it")
+    fixed_mask_file = File(exists=True, desc="where the images are compared")
+    moving_mask_file = File(exists=True, desc="for the first alignment of centres")
+    dof = traits.Enum(6, 12, mandatory=True, desc="6 rigid, 12 affine")
+    metric = traits.List(traits.Str(), mandatory=True, desc="metric of greedy, e.g. NMI")
+    iterations = traits.Str(mandatory=True, desc="per level from coarse to fine, e.g. 100x50")
+
+
+class _GreedyAffineOutputSpec(TraitedSpec):
+    out_xfm = File(desc="fixed points to moving points, 4x4, mm")
+
+
+class GreedyAffine(SimpleInterface):
+    """Rigid or affine registration; starts with the centres of the masks (or images)."""
+
+    input_spec = _GreedyAffineInputSpec
+    output_spec = _GreedyAffineOutputSpec
+
+    def _run_interface(self, runtime):
+        folder, fields = Path(runtime.cwd), self.inputs
+        weights = [fields.fixed_mask_file or fields.fixed_file]
+        weights += [fields.moving_mask_file or fields.moving_file]
+        np.savetxt(folder / "start.mat", centre_shift(*map(load_volume, weights)))
+        images = ["-i", fields.fixed_file, fields.moving_file, "-ia", "start.mat"]
+        mask = ["-gm", fields.fixed_mask_file] if fields.fixed_mask_file else []
+        effort = ["-m", *fields.metric, "-n", fields.iterations]
+        arguments = ["-a", "-dof", str(fields.dof), *images, *mask, *effort, "-o", "affine.mat"]
+        run_engine(GREEDY, arguments, folder)
+        self._results["out_xfm"] = str(folder / "affine.mat")
+        return runtime
+
+
+class _GreedyWarpInputSpec(BaseInterfaceInputSpec):
+    fixed_file = File(exists=True, mandatory=True, desc="image that stays")
+    moving_file = File(exists=True, mandatory=True, desc="image that is aligned to it")
+    affine_file = File(exists=True, mandatory=True, desc="fixed to moving, 4x4, mm")
+    iterations = traits.Str(mandatory=True, desc="per level from coarse to fine, e.g. 100x50")
+
+
+class _GreedyWarpOutputSpec(TraitedSpec):
+    warp_file = File(desc="displacement on the fixed grid, before the affine")
+    inverse_warp_file = File(desc="its inverse")
+
+
+class GreedyWarp(SimpleInterface):
+    """Stationary-velocity registration with normalised cross-correlation."""
+
+    input_spec = _GreedyWarpInputSpec
+    output_spec = _GreedyWarpOutputSpec
+
+    def _run_interface(self, runtime):
+        folder, fields = Path(runtime.cwd), self.inputs
+        images = ["-i", fields.fixed_file, fields.moving_file, "-it", fields.affine_file]
+        effort = ["-m", "NCC", "2x2x2", "-sv", "-n", fields.iterations]
+        output = ["-o", "warp.nii.gz", "-oinv", "inverse.nii.gz"]
+        run_engine(GREEDY, [*images, *effort, *output], folder)
+        self._results["warp_file"] = str(folder / "warp.nii.gz")
+        self._results["inverse_warp_file"] = str(folder / "inverse.nii.gz")
+        return runtime
+
+
+class _ComposeWarpInputSpec(BaseInterfaceInputSpec):
+    affine_file = File(exists=True, mandatory=True, desc="fixed to moving, 4x4, mm")
+    warp_file = File(exists=True, mandatory=True, desc="warp, or the inverse warp")
+    reference_file = File(exists=True, mandatory=True, desc="grid of the answer")
+    inverse = traits.Bool(mandatory=True, desc="of moving points to fixed points")
+
+
+class _ComposeWarpOutputSpec(TraitedSpec):
+    out_xfm = File(desc="one displacement field on the grid of the reference")
+
+
+class ComposeWarp(SimpleInterface):
+    """Affine and warp folded into one displacement field."""
+
+    input_spec = _ComposeWarpInputSpec
+    output_spec = _ComposeWarpOutputSpec
+
+    def _run_interface(self, runtime):
+        folder, fields = Path(runtime.cwd), self.inputs
+        steps = [fields.warp_file, fields.affine_file]
+        if fields.inverse:
+            steps = [f"{fields.affine_file},-1", fields.warp_file]
+        reference = ["-rf", fields.reference_file]
+        run_engine(GREEDY, [*reference, "-r", *steps, "-rc", "composed.nii.gz"], folder)
+        self._results["out_xfm"] = str(folder / "composed.nii.gz")
+        return runtime
+
+
+class _ApplyWarpInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="image to resample")
+    reference_file = File(exists=True, mandatory=True, desc="grid of the answer")
+    xfm_files = InputMultiObject(traits.Str(), mandatory=True, desc="as after -r of greedy")
+    interpolation = traits.Enum("LINEAR", "NN", mandatory=True, desc="NN for labels")
+
+
+class _ApplyWarpOutputSpec(TraitedSpec):
+    out_file = File(desc="image on the grid of the reference")
+
+
+class ApplyWarp(SimpleInterface):
+    """Image resampled through transforms of greedy."""
+
+    input_spec = _ApplyWarpInputSpec
+    output_spec = _ApplyWarpOutputSpec
+
+    def _run_interface(self, runtime):
+        folder, fields = Path(runtime.cwd), self.inputs
+        how = ["-rf", fields.reference_file, "-ri", fields.interpolation]
+        images = ["-rm", fields.in_file, "resampled.nii.gz"]
+        run_engine(GREEDY, [*how, *images, "-r", *fields.xfm_files], folder)
+        self._results["out_file"] = str(folder / "resampled.nii.gz")
+        return runtime
+
+
+class _CheckOverlapInputSpec(BaseInterfaceInputSpec):
+    gm_file = File(exists=True, mandatory=True, desc="grey matter in MNI, 0..1")
+    mni_gm_file = File(exists=True, mandatory=True, desc="grey matter of MNI, 0..1")
+    min_overlap = traits.Range(0.0, 1.0, mandatory=True, desc="lowest plausible Dice")
+
+
+class _CheckOverlapOutputSpec(TraitedSpec):
+    overlap = traits.Float(desc="Dice of the two grey matters at .5")
+
+
+class CheckOverlap(SimpleInterface):
+    """Overlap of the grey matter with that of MNI; too little is an error."""
+
+    input_spec = _CheckOverlapInputSpec
+    output_spec = _CheckOverlapOutputSpec
+
+    def _run_interface(self, runtime):
+        own, reference = load_mask(self.inputs.gm_file), load_mask(self.inputs.mni_gm_file)
+        self._results["overlap"] = dice(own, reference)
+        check_overlap(self._results["overlap"], self.inputs.min_overlap)
+        return runtime
+
+
+def check_overlap(overlap, min_overlap):
+    """Raise ToolError where the registration to MNI is not plausible."""
+    if not overlap >= min_overlap:
+        raise ToolError(
+            f"After the registration to {MNI_SPACE} the grey matter overlaps by {overlap:.2f} "
+            f"(Dice); the least that is plausible is {min_overlap:.2f} (setting "
+            "anat.min_mni_overlap). Look at the brain mask and the tissue classes of the template."
+        )

@@ -1,0 +1,163 @@
+"""Tissue classes of the template and, with the same model, of each session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiPath,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from bids_utils.derivatives import write_table
+from workflows.compute.intensity import matched_bias
+from workflows.compute.parcels import tissue_table
+from workflows.compute.tissue import (
+    CSF,
+    GREY,
+    WHITE,
+    class_means,
+    class_noise,
+    hard_labels,
+    session_classes,
+    tissue_fractions,
+)
+from workflows.interfaces.engine import run_engine
+from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
+
+
+class _TemplateTissueInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
+    mask_file = File(exists=True, mandatory=True, desc="its brain mask")
+
+
+class _TemplateTissueOutputSpec(TraitedSpec):
+    classes_file = File(desc="CSF, CSF/grey, grey, grey/white, white: 4-D, 0..1")
+    gm_file = File(desc="grey matter, 0..1")
+    wm_file = File(desc="white matter, 0..1")
+    csf_file = File(desc="CSF, 0..1")
+    dseg_file = File(desc="grey 1, white 2, CSF 3")
+
+
+class TemplateTissue(SimpleInterface):
+    """Tissue classes with partial volume of the template (AMAP)."""
+
+    input_spec = _TemplateTissueInputSpec
+    output_spec = _TemplateTissueOutputSpec
+
+    def _run_interface(self, runtime):
+        folder, mask = Path(runtime.cwd), load_mask(self.inputs.mask_file)
+        files = [self.inputs.in_file, self.inputs.mask_file, "classes.nii.gz"]
+        run_engine("workflows.interfaces.tissue_engine", files, folder)
+        classes, affine = load_volume(folder / "classes.nii.gz")
+        fractions = tissue_fractions(classes)
+        names = {"gm_file": fractions[GREY], "wm_file": fractions[WHITE]}
+        names |= {"csf_file": fractions[CSF], "dseg_file": hard_labels(fractions, mask)}
+        for name, volume in names.items():
+            self._results[name] = save_volume(volume, affine, folder / f"{name}.nii.gz")
+        self._results["classes_file"] = str(folder / "classes.nii.gz")
+        return runtime
+
+
+class _MatchIntensityInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="session on the template grid")
+    template_file = File(exists=True, mandatory=True, desc="template")
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    wm_file = File(exists=True, mandatory=True, desc="white matter of the template, 0..1")
+    sigma_mm = traits.Float(15.0, usedefault=True, desc="smoothness of the field, mm")
+
+
+class _MatchIntensityOutputSpec(TraitedSpec):
+    out_file = File(desc="session without slow differences to the template; brain only")
+
+
+class MatchIntensity(SimpleInterface):
+    """Session whose white matter is everywhere as bright as that of the template."""
+
+    input_spec = _MatchIntensityInputSpec
+    output_spec = _MatchIntensityOutputSpec
+
+    def _run_interface(self, runtime):
+        volume, affine = load_volume(self.inputs.in_file)
+        reference, _ = load_volume(self.inputs.template_file)
+        white, _ = load_volume(self.inputs.wm_file)
+        sigma = self.inputs.sigma_mm / voxel_size_mm(affine).mean()
+        matched = matched_bias(volume, reference, white**4, sigma)
+        matched = np.where(load_mask(self.inputs.mask_file), matched, 0)
+        path = Path(runtime.cwd) / "matched.nii.gz"
+        self._results["out_file"] = save_volume(matched, affine, path)
+        return runtime
+
+
+class _SessionNoiseInputSpec(BaseInterfaceInputSpec):
+    in_files = InputMultiPath(File(exists=True), mandatory=True, desc="matched sessions")
+    template_file = File(exists=True, mandatory=True, desc="template")
+    classes_file = File(exists=True, mandatory=True, desc="five classes of the template")
+
+
+class _SessionNoiseOutputSpec(TraitedSpec):
+    noise = traits.List(traits.Float(), desc="standard deviation of CSF, grey, white")
+
+
+class SessionNoise(SimpleInterface):
+    """Noise of the pure classes, pooled over all sessions."""
+
+    input_spec = _SessionNoiseInputSpec
+    output_spec = _SessionNoiseOutputSpec
+
+    def _run_interface(self, runtime):
+        template, affine = load_volume(self.inputs.template_file)
+        classes, _ = load_volume(self.inputs.classes_file)
+        means = class_means(template, classes, voxel_size_mm(affine).mean())
+        sessions = (load_volume(path)[0] for path in self.inputs.in_files)
+        self._results["noise"] = class_noise(sessions, means, classes).tolist()
+        return runtime
+
+
+class _SessionTissueInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="matched session")
+    template_file = File(exists=True, mandatory=True, desc="template")
+    classes_file = File(exists=True, mandatory=True, desc="five classes of the template")
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    noise = traits.List(traits.Float(), mandatory=True, desc="of CSF, grey, white")
+
+
+class _SessionTissueOutputSpec(TraitedSpec):
+    gm_file = File(desc="grey matter, 0..1")
+    dseg_file = File(desc="grey 1, white 2, CSF 3")
+    tissue_file = File(desc="table: measure, value in ml")
+
+
+class SessionTissue(SimpleInterface):
+    """Tissue of one session with the model of the template."""
+
+    input_spec = _SessionTissueInputSpec
+    output_spec = _SessionTissueOutputSpec
+
+    def _run_interface(self, runtime):
+        fractions = session_fractions(self.inputs)
+        mask, folder = load_mask(self.inputs.mask_file), Path(runtime.cwd)
+        affine = nib.load(self.inputs.mask_file).affine
+        voxel_ml = abs(np.linalg.det(affine)) / 1000
+        volumes = {"gm_file": fractions[GREY], "dseg_file": hard_labels(fractions, mask)}
+        for name, volume in volumes.items():
+            self._results[name] = save_volume(volume, affine, folder / f"{name}.nii.gz")
+        write_table(tissue_table(fractions, mask, voxel_ml), folder / "tissue.tsv")
+        self._results["tissue_file"] = str(folder / "tissue.tsv")
+        return runtime
+
+
+def session_fractions(inputs):
+    """Grey, white and CSF fraction (3, i, j, k) of the session in `inputs`."""
+    template, affine = load_volume(inputs.template_file)
+    classes, _ = load_volume(inputs.classes_file)
+    voxel_mm = voxel_size_mm(affine).mean()
+    means = class_means(template, classes, voxel_mm)
+    session, _ = load_volume(inputs.in_file)
+    return tissue_fractions(session_classes(session, means, classes, inputs.noise, voxel_mm))

@@ -1,0 +1,60 @@
+"""Volumes on disk: read with a useful error, written as float32 or uint8, compared in space."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from bids_utils.errors import DatasetError
+
+UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+
+
+def load_volume(path):
+    """Volume, float32, and its affine; DatasetError names a file that cannot be read."""
+    try:
+        image = nib.load(path)
+        return np.asanyarray(image.dataobj).astype(np.float32), image.affine
+    except UNREADABLE as error:
+        raise DatasetError(
+            f"{path}: cannot be read as an image ({error}). Copy or convert the file again."
+        ) from error
+
+
+def load_labels(path):
+    """Labels, int32, and their affine."""
+    image = nib.load(path)
+    return np.rint(np.asanyarray(image.dataobj)).astype(np.int32), image.affine
+
+
+def load_mask(path):
+    """Boolean mask; voxels of .5 or more are in."""
+    return np.asanyarray(nib.load(path).dataobj) >= 0.5
+
+
+def save_volume(volume, affine, path):
+    """Absolute name of the written file; booleans and labels are uint8, numbers float32."""
+    whole = volume.dtype == bool or np.issubdtype(volume.dtype, np.integer)
+    image = nib.Nifti1Image(volume.astype(np.uint8 if whole else np.float32), affine)
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    image.header.set_xyzt_units("mm")
+    image.to_filename(path)
+    return str(Path(path).absolute())
+
+
+def voxel_size_mm(affine):
+    """Voxel size (3,), mm."""
+    return nib.affines.voxel_sizes(affine)
+
+
+def check_same_grid(first, second):
+    """Raise DatasetError when two images do not lie on the same grid."""
+    one, two = nib.load(first), nib.load(second)
+    if one.shape[:3] != two.shape[:3] or not np.allclose(one.affine, two.affine, atol=1e-3):
+        raise DatasetError(f"{first} and {second} do not lie on the same grid")
