@@ -1,0 +1,43 @@
+"""A blank figure, its colours, and how it becomes a PNG; no pyplot, so nothing is global."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito (2008): told apart with any colour vision.
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+GREY = "#6E6E6E"
+
+DOTS_PER_INCH = 100
+
+
+def blank_figure(width_in: float, height_in: float, background: str = "white") -> Figure:
+    """Empty figure that belongs to nobody: it is gone when the last name for it is."""
+    figure = Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, facecolor=background)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """PNG of a figure; the same figure gives the same bytes."""
+    stream = io.BytesIO()
+    figure.savefig(
+        stream, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None}
+    )
+    return stream.getvalue()
+
+
+def save_png(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG and return its path."""
+    path.write_bytes(png_bytes(figure))
+    return path

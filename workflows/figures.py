@@ -1,0 +1,113 @@
+"""Pictures of a participant: one workflow for the anatomy, one for each BOLD run."""
+
+from __future__ import annotations
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline.engine import Node, Workflow
+
+from workflows.interfaces.figures import (
+    AtlasFigure,
+    BoldFigure,
+    CarpetFigure,
+    ConnectivityFigure,
+    MaskFigure,
+    MniFigure,
+    MotionFigure,
+    SessionFigures,
+    TissueFigure,
+)
+from workflows.interfaces.save import Output
+
+PICTURE_GB = 1.0
+
+
+def _row(field: str, desc: str, suffix: str, scope: str) -> Output:
+    return Output(field, suffix, ".png", "figures", (("desc", desc),), scope)
+
+
+ANAT_FIGURE_OUTPUTS = (
+    _row("mask_figure", "mask", "T1w", "participant"),
+    _row("tissue_figure", "tissues", "T1w", "participant"),
+    _row("mni_figure", "mni", "T1w", "participant"),
+    _row("atlas_figure", "atlas", "T1w", "participant"),
+    _row("session_figures", "session", "T1w", "session"),
+)
+BOLD_FIGURE_OUTPUTS = (
+    _row("edges_figure", "edges", "bold", "run"),
+    _row("motion_figure", "motion", "bold", "run"),
+    _row("carpet_figure", "carpet", "bold", "run"),
+    _row("connectivity_figure", "connectivity", "bold", "run"),
+)
+
+
+def init_anat_figures_wf(
+    session_labels: tuple[str, ...], name: str = "anat_figures_wf"
+) -> Workflow:
+    """Pictures of the anatomy; `session_labels` name `session_t1w_files` in their order.
+
+    inputnode: `session_t1w_files`, `template_file`, `template_mask_file`,
+    `template_dseg_file`, `template_mni_file`, `template_atlas_file` (outputs of `init_anat_wf`).
+    outputnode: the fields of `ANAT_FIGURE_OUTPUTS`.
+    """
+    template = ["template_file", "template_mask_file", "template_dseg_file"]
+    others = ["session_t1w_files", "template_mni_file", "template_atlas_file"]
+    inputnode = Node(IdentityInterface([*template, *others]), "inputnode")
+    outputnode = Node(IdentityInterface([row.field for row in ANAT_FIGURE_OUTPUTS]), "outputnode")
+    mask_figure = Node(MaskFigure(), "mask_figure", mem_gb=PICTURE_GB)
+    tissue_figure = Node(TissueFigure(), "tissue_figure", mem_gb=PICTURE_GB)
+    mni_figure = Node(MniFigure(), "mni_figure", mem_gb=PICTURE_GB)
+    atlas_figure = Node(AtlasFigure(), "atlas_figure", mem_gb=PICTURE_GB)
+    titles = [f"ses-{label}" for label in session_labels]
+    session_figures = Node(SessionFigures(titles=titles), "session_figures", mem_gb=PICTURE_GB)
+    mask = ("template_mask_file", "mask_file")
+    sessions = ("session_t1w_files", "in_files")
+    brain = ("template_file", "in_file")
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (inputnode, mask_figure, [sessions, mask]),
+            (inputnode, tissue_figure, [brain, mask, ("template_dseg_file", "dseg_file")]),
+            (inputnode, mni_figure, [("template_mni_file", "in_file")]),
+            (inputnode, atlas_figure, [brain, mask, ("template_atlas_file", "atlas_file")]),
+            (inputnode, session_figures, [sessions, mask]),
+            (mask_figure, outputnode, [("out_file", "mask_figure")]),
+            (tissue_figure, outputnode, [("out_file", "tissue_figure")]),
+            (mni_figure, outputnode, [("out_file", "mni_figure")]),
+            (atlas_figure, outputnode, [("out_file", "atlas_figure")]),
+            (session_figures, outputnode, [("out_files", "session_figures")]),
+        ]
+    )
+    return workflow
+
+
+def init_bold_figures_wf(
+    repetition_time_s: float, fd_threshold_mm: float, name: str = "bold_figures_wf"
+) -> Workflow:
+    """Pictures of one BOLD run.
+
+    inputnode: `boldref_file`, `bold_dseg_file`, `confounds_file`, `carpet_file`, `relmat_file`
+    (outputs of `init_bold_wf`). outputnode: the fields of `BOLD_FIGURE_OUTPUTS`.
+    """
+    fields = ["boldref_file", "bold_dseg_file", "confounds_file", "carpet_file", "relmat_file"]
+    inputnode = Node(IdentityInterface(fields), "inputnode")
+    outputnode = Node(IdentityInterface([row.field for row in BOLD_FIGURE_OUTPUTS]), "outputnode")
+    edges_figure = Node(BoldFigure(), "edges_figure")
+    motion = MotionFigure(repetition_time_s=repetition_time_s, fd_threshold_mm=fd_threshold_mm)
+    motion_figure = Node(motion, "motion_figure")
+    carpet_figure = Node(CarpetFigure(), "carpet_figure")
+    connectivity_figure = Node(ConnectivityFigure(), "connectivity_figure")
+    workflow = Workflow(name)
+    edges = [("boldref_file", "in_file"), ("bold_dseg_file", "dseg_file")]
+    workflow.connect(
+        [
+            (inputnode, edges_figure, edges),
+            (inputnode, motion_figure, [("confounds_file", "confounds_file")]),
+            (inputnode, carpet_figure, [("carpet_file", "carpet_file")]),
+            (inputnode, connectivity_figure, [("relmat_file", "relmat_file")]),
+            (edges_figure, outputnode, [("out_file", "edges_figure")]),
+            (motion_figure, outputnode, [("out_file", "motion_figure")]),
+            (carpet_figure, outputnode, [("out_file", "carpet_figure")]),
+            (connectivity_figure, outputnode, [("out_file", "connectivity_figure")]),
+        ]
+    )
+    return workflow

@@ -1,0 +1,265 @@
+"""Nodes that draw one picture of a participant each; none shows a face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nilearn import datasets, image
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiPath,
+    OutputMultiPath,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from bids_utils.derivatives import read_table
+from workflows.compute.near_brain import near_brain
+from workflows.drawing.canvas import ORANGE, SKY, save_png
+from workflows.drawing.matrices import region_matrix
+from workflows.drawing.slices import Outline, Volume, labelled_slices, outlined_slices
+from workflows.drawing.timecourses import carpet, motion_trace
+
+MARGIN_MM = 4.0
+GREY, WHITE = 1, 2
+
+
+class _FigureOutputSpec(TraitedSpec):
+    out_file = File(desc="picture, PNG")
+
+
+class _MaskFigureInputSpec(BaseInterfaceInputSpec):
+    in_files = InputMultiPath(
+        File(exists=True), mandatory=True, desc="T1w of each session on the template grid"
+    )
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+
+
+class MaskFigure(SimpleInterface):
+    """Outline of the brain mask on the mean of all sessions, with a rim around the brain."""
+
+    input_spec = _MaskFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        mask = read_volume(self.inputs.mask_file)
+        brain = mask.data >= 0.5
+        mean = mean_volume([faceless(file, brain) for file in self.inputs.in_files])
+        outlines = (Outline(brain, ORANGE, "brain mask"),)
+        figure = outlined_slices(mean, outlines, mean.data != 0, "Mean of the sessions")
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "mask.png"))
+        return runtime
+
+
+class _TissueFigureInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    dseg_file = File(exists=True, mandatory=True, desc="grey 1, white 2, CSF 3")
+
+
+class TissueFigure(SimpleInterface):
+    """Outlines of grey and white matter on the template."""
+
+    input_spec = _TissueFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        brain = read_volume(self.inputs.mask_file).data >= 0.5
+        volume = faceless(self.inputs.in_file, brain)
+        outlines = tissue_outlines(read_labels(self.inputs.dseg_file), brain)
+        figure = outlined_slices(volume, outlines, brain, "Template of all sessions")
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "tissues.png"))
+        return runtime
+
+
+class _SessionFiguresInputSpec(BaseInterfaceInputSpec):
+    in_files = InputMultiPath(
+        File(exists=True), mandatory=True, desc="T1w of each session on the template grid"
+    )
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    titles = traits.List(traits.Str, mandatory=True, desc="session of each file")
+
+
+class _SessionFiguresOutputSpec(TraitedSpec):
+    out_files = OutputMultiPath(File(), desc="one picture per session, same slices")
+
+
+class SessionFigures(SimpleInterface):
+    """Each session on the same slices of the template, to switch between them."""
+
+    input_spec = _SessionFiguresInputSpec
+    output_spec = _SessionFiguresOutputSpec
+
+    def _run_interface(self, runtime):
+        brain = read_volume(self.inputs.mask_file).data >= 0.5
+        self._results["out_files"] = [
+            str(draw_session(file, brain, title, Path(runtime.cwd) / f"session{number}.png"))
+            for number, (file, title) in enumerate(
+                zip(self.inputs.in_files, self.inputs.titles, strict=True)
+            )
+        ]
+        return runtime
+
+
+class _MniFigureInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="template resampled to MNI152NLin2009aSym")
+
+
+class MniFigure(SimpleInterface):
+    """Outlines of the MNI brain and its white matter on the participant's brain."""
+
+    input_spec = _MniFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        volume = read_volume(self.inputs.in_file)
+        brain, white = mni_masks(volume)
+        volume = Volume(np.where(brain, volume.data, 0), volume.affine)
+        outlines = (Outline(brain, ORANGE, "MNI brain"), Outline(white, SKY, "MNI white matter"))
+        figure = outlined_slices(volume, outlines, brain, "Participant in MNI152NLin2009aSym")
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "mni.png"))
+        return runtime
+
+
+class _AtlasFigureInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    atlas_file = File(exists=True, mandatory=True, desc="labels on the template grid")
+
+
+class AtlasFigure(SimpleInterface):
+    """Regions of the atlas in colour on the template."""
+
+    input_spec = _AtlasFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        volume = faceless(self.inputs.in_file, read_volume(self.inputs.mask_file).data >= 0.5)
+        labels = read_labels(self.inputs.atlas_file)
+        figure = labelled_slices(volume, labels, "Regions on the template")
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "atlas.png"))
+        return runtime
+
+
+class _BoldFigureInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="BOLD reference")
+    dseg_file = File(exists=True, mandatory=True, desc="tissues of the T1w on the BOLD grid")
+
+
+class BoldFigure(SimpleInterface):
+    """Outlines of the T1w brain and white matter on the BOLD reference."""
+
+    input_spec = _BoldFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        labels = read_labels(self.inputs.dseg_file)
+        volume = faceless(self.inputs.in_file, labels > 0, 2 * MARGIN_MM)
+        outlines = tissue_outlines(labels, labels > 0)
+        figure = outlined_slices(volume, outlines, volume.data != 0, "BOLD with edges of the T1w")
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "edges.png"))
+        return runtime
+
+
+class _MotionFigureInputSpec(BaseInterfaceInputSpec):
+    confounds_file = File(exists=True, mandatory=True, desc="confound table")
+    repetition_time_s = traits.Float(mandatory=True, desc="time from volume to volume (s)")
+    fd_threshold_mm = traits.Float(mandatory=True, desc="limit of framewise displacement (mm)")
+
+
+class MotionFigure(SimpleInterface):
+    """Framewise displacement and the six motion parameters over time."""
+
+    input_spec = _MotionFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        confounds = read_table(Path(self.inputs.confounds_file))
+        threshold_mm = self.inputs.fd_threshold_mm
+        figure = motion_trace(confounds, self.inputs.repetition_time_s, threshold_mm)
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "motion.png"))
+        return runtime
+
+
+class _CarpetFigureInputSpec(BaseInterfaceInputSpec):
+    carpet_file = File(exists=True, mandatory=True, desc=".npz: carpet, tissue, repetition_time_s")
+
+
+class CarpetFigure(SimpleInterface):
+    """Signal of many voxels over time."""
+
+    input_spec = _CarpetFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        with np.load(self.inputs.carpet_file) as rows:
+            tr_s = float(rows["repetition_time_s"])
+            figure = carpet(rows["carpet"], rows["tissue"], tr_s)
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "carpet.png"))
+        return runtime
+
+
+class _ConnectivityFigureInputSpec(BaseInterfaceInputSpec):
+    relmat_file = File(exists=True, mandatory=True, desc="matrix of Fisher z")
+
+
+class ConnectivityFigure(SimpleInterface):
+    """Matrix of connectivity between all regions."""
+
+    input_spec = _ConnectivityFigureInputSpec
+    output_spec = _FigureOutputSpec
+
+    def _run_interface(self, runtime):
+        matrix = read_table(Path(self.inputs.relmat_file))
+        names = [str(name) for name in matrix.columns]
+        figure = region_matrix(matrix.to_numpy(dtype=float), names, "Fisher z")
+        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "connectivity.png"))
+        return runtime
+
+
+def read_volume(path: str | Path) -> Volume:
+    """Image turned to RAS+ order, missing values as 0."""
+    turned = nib.as_closest_canonical(nib.load(path))
+    return Volume(np.nan_to_num(np.asanyarray(turned.dataobj, dtype=np.float32)), turned.affine)
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """Labels turned to RAS+ order."""
+    return np.rint(read_volume(path).data).astype(int)
+
+
+def faceless(path: str | Path, brain: np.ndarray, margin_mm: float = MARGIN_MM) -> Volume:
+    """Image in RAS+ order without anything further from the brain than a margin."""
+    volume = read_volume(path)
+    kept = near_brain(volume.data, brain, volume.voxel_size_mm, margin_mm)
+    return Volume(kept, volume.affine)
+
+
+def mean_volume(volumes: list[Volume]) -> Volume:
+    """Mean of volumes on the same grid."""
+    return Volume(np.mean([volume.data for volume in volumes], axis=0), volumes[0].affine)
+
+
+def tissue_outlines(labels: np.ndarray, brain: np.ndarray) -> tuple[Outline, ...]:
+    """Outline of the brain and of the white matter, whose other side is grey matter."""
+    white = Outline(labels == WHITE, SKY, "white matter")
+    cortex = Outline((labels == WHITE) | (labels == GREY), ORANGE, "outer edge of grey matter")
+    return (cortex, white) if (labels == GREY).any() else (Outline(brain, ORANGE, "brain"), white)
+
+
+def draw_session(path: str, brain: np.ndarray, title: str, out_file: Path) -> Path:
+    """Picture of one session on the slices that the brain mask decides."""
+    return save_png(outlined_slices(faceless(path, brain), (), brain, title), out_file)
+
+
+def mni_masks(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
+    """Brain and white matter of MNI152NLin2009aSym on the grid of a volume in that space."""
+    grid = nib.Nifti1Image(volume.data, volume.affine)
+    masks = (datasets.load_mni152_brain_mask(resolution=2), datasets.load_mni152_wm_mask(2))
+    options = {"interpolation": "nearest", "force_resample": True, "copy_header": True}
+    brain, white = (image.resample_to_img(mask, grid, **options) for mask in masks)
+    return brain.get_fdata() > 0, white.get_fdata() > 0
