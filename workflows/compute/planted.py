@@ -91,6 +91,8 @@ def sampled(volume, grid, points, mode="constant"):
 
 def displaced(points, displacement, grid):
     """Points (3, ...) moved by a displacement (3, nx, ny, nz) on `grid`, mm."""
+    if not displacement.any():
+        return points
     steps = [sampled(part, grid, points, mode="nearest") for part in displacement]
     return points + np.stack(steps)
 

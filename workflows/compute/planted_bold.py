@@ -192,18 +192,20 @@ def bold_series(template, inward, series, motion, scan, rng):
     amplitudes = np.column_stack([scan.signal * series, scan.pulsation * pulsation])
     still = planted.sampled(template.image, template.image_grid, inward)
     seen = ndimage.binary_dilation(still > 0, iterations=2)
+    alive = _alive(template, inward)[seen]
     voxels = np.array(np.nonzero(seen), dtype=np.float32)
     steps = [step[:, seen] for step in planted.voxel_steps(inward)]
     drift, bias = _drift(scan, rng)[seen], bias_field(scan.grid.shape, scan.bias, rng)[seen]
-    run = np.zeros((*scan.grid.shape, n_volumes), dtype=np.float32)
+    run = np.zeros((n_volumes, *scan.grid.shape), dtype=np.float32)
     for volume, parameters in enumerate(motion):
         moved = _moved(inward[:, seen], steps, voxels, parameters, scan.grid)
         activity = (template.maps @ amplitudes[volume]).reshape(template.map_grid.shape)
         value = planted.sampled(template.image, template.image_grid, moved)
-        value *= 1 + planted.sampled(activity, template.map_grid, moved)
+        value[alive] *= 1 + planted.sampled(activity, template.map_grid, moved[:, alive])
         value *= bias * (1 + drift * (volume / n_volumes - 0.5))
-        run[seen, volume] = value
-    return rician(run, scan.noise, rng)
+        run[volume][seen] = value
+        run[volume] = rician(run[volume], scan.noise, rng)
+    return np.moveaxis(run, 0, -1)
 
 
 def _moved(inward, steps, voxels, parameters, grid):
@@ -211,6 +213,12 @@ def _moved(inward, steps, voxels, parameters, grid):
     before = np.linalg.inv(grid.affine) @ np.linalg.inv(pose) @ grid.affine
     shift = planted.transformed(voxels, before) - voxels
     return inward + sum(part * step for part, step in zip(shift, steps, strict=True))
+
+
+def _alive(template, inward):
+    mask = (template.maps.getnnz(axis=1) > 0).reshape(template.map_grid.shape)
+    near = planted.sampled(mask.astype(np.float32), template.map_grid, inward) > 0
+    return ndimage.binary_dilation(near)
 
 
 def _drift(scan, rng):

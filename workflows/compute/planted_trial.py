@@ -48,8 +48,8 @@ class PlantedSize:
 class Stage:
     """What all participants share.
 
-    `regions` has one row per region (index, label, hemisphere); `fractions` are theirs on the
-    field grid of `head`; `growth` is the velocity (mm) that makes the growing regions larger by
+    `regions` has one row per region (index, name, label); `fractions` are theirs on the field
+    grid of `head`; `growth` is the velocity (mm) that makes the growing regions larger by
     a log-Jacobian of 1.
     """
 
@@ -138,7 +138,7 @@ def set_stage(head, regions, bold_voxel_mm):
     head : Head
         Template.
     regions : DataFrame
-        Columns index (number in `head.labels`), label, hemisphere.
+        Columns index (number in `head.labels`), name (unique), label (the same on both sides).
     bold_voxel_mm : float
         Voxel size of the BOLD runs.
     """
@@ -188,8 +188,8 @@ def volume_truth(stage, person):
     """Volume of each region at baseline and follow-up (ml), and its change.
 
     The volume is the integral of the Jacobian determinant of the composed outward map over the
-    region. Columns: index, label, hemisphere, baseline_ml, followup_ml, percent_change
-    (100 x difference / mean of the two).
+    region. Columns: region, baseline_ml, followup_ml, percent_change (100 x difference / mean of
+    the two).
     """
     grid = stage.head.field_grid
     baseline, followup = (
@@ -200,10 +200,13 @@ def volume_truth(stage, person):
         )
         for change in person.changes
     )
-    return stage.regions[["index", "label", "hemisphere"]].assign(
-        baseline_ml=baseline,
-        followup_ml=followup,
-        percent_change=200 * (followup - baseline) / (followup + baseline),
+    return pd.DataFrame(
+        {
+            "region": stage.regions["name"],
+            "baseline_ml": baseline,
+            "followup_ml": followup,
+            "percent_change": 200 * (followup - baseline) / (followup + baseline),
+        }
     )
 
 
