@@ -45,17 +45,29 @@ def run_model(spec: ModelSpec, cohort: Cohort, families: tuple[Family, ...]) -> 
 
 
 def _prepare(spec: ModelSpec, cohort: Cohort) -> tuple[Design, tuple[Problem, ...]]:
-    arms, levels, problems = arms_of(cohort.participants, spec.arm_column, spec.reference_arm)
-    if not levels or not len(arms):
+    people, usable = cohort.participants, _with_score(spec, cohort)
+    reference = spec.reference_arm if spec.kind != "symptoms" else ""
+    arms = np.full(len(people), "", dtype=object)
+    arms[usable], levels, problems = arms_of(people[usable], spec.arm_column, reference)
+    if len(levels) > 1 and not spec.reference_arm:
+        what = f"the arms are compared with '{levels[0]}', the first in text order"
+        problems += (Problem(what, "group.reference_arm", "name the control arm"),)
+    if not levels or not usable.any():
         what = "no arm has two participants with both sessions"
-        raise ModelError(Problem(what, "participants.tsv", "see ledger.tsv for what is missing"))
+        raise ModelError(Problem(what, "participants.tsv", "see flow.tsv for what is missing"))
     if spec.kind == "baseline_adjusted" and len(levels) < 2:
         what = f"one arm only ('{levels[0]}'): there is nothing to compare"
         raise ModelError(Problem(what, "participants.tsv", "see the model of change instead"))
-    if spec.kind == "symptoms" and spec.score not in cohort.score_change:
+    return design_of(people, arms, levels, spec.covariates), problems
+
+
+def _with_score(spec: ModelSpec, cohort: Cohort) -> np.ndarray:
+    if spec.kind != "symptoms":
+        return np.ones(len(cohort.participants), dtype=bool)
+    if spec.score not in cohort.score_change:
         hint = nearest_names(spec.score, cohort.score_change.columns)
         raise ModelError(Problem(f"no score '{spec.score}'", "group.scores", hint))
-    return design_of(cohort.participants, arms, levels, spec.covariates), problems
+    return np.isfinite(cohort.score_change[spec.score].to_numpy(dtype=float))
 
 
 def _with_motion(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+N_POINTS = 4000
 SENSITIVITY_COLUMNS = [
     "model",
     "family",
@@ -48,7 +49,8 @@ def sensitivity_table(rows: pd.DataFrame, alpha: float, power: float = 0.8) -> p
 def smallest_difference(n_first: int, n_second: int, df: int, alpha: float, power: float) -> float:
     """Smallest standardised difference between two arms found with the given power.
 
-    Two-sided t test, noncentral t distribution.
+    Two-sided t test, noncentral t distribution (integrated over the estimate of the standard
+    deviation, because `scipy.stats.nct` is NaN for some levels).
 
     Parameters
     ----------
@@ -106,10 +108,11 @@ def _smallest_noncentrality(df, alpha, power):
         return np.nan
     limit = stats.t.isf(alpha / 2, df)
 
-    def missing_power(shift):
-        return stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift) - power
+    deviations = np.sqrt(stats.chi2.ppf((np.arange(N_POINTS) + 0.5) / N_POINTS, df) / df)
 
-    top = limit + stats.norm.ppf(power) + 1
-    while missing_power(top) < 0:
-        top *= 1.5
-    return optimize.brentq(missing_power, 0, top)
+    def missing_power(shift):
+        upper = stats.norm.sf(limit * deviations - shift)
+        lower = stats.norm.cdf(-limit * deviations - shift)
+        return float(np.mean(upper + lower)) - power
+
+    return optimize.brentq(missing_power, 0, limit * deviations[-1] + 10)

@@ -36,8 +36,8 @@ def problem_table(problems: Iterable[Problem]) -> pd.DataFrame:
 
 def nearest_names(name: str, known: Iterable[object]) -> str:
     """Hint for a misspelt name: the nearest known ones, or all of them."""
-    names = [str(item) for item in known]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    names = {str(item).lower(): str(item) for item in known}
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     if near:
-        return "did you mean " + " or ".join(f"'{item}'" for item in near) + "?"
-    return f"known names: {', '.join(names) or 'none'}"
+        return "did you mean " + " or ".join(f"'{names[item]}'" for item in near) + "?"
+    return f"known names: {', '.join(names.values()) or 'none'}"
