@@ -67,11 +67,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Inspector:
-    """How images are looked at: where they are, who reads headers, how exact times must be."""
+    """How images are looked at: where they are, who reads headers, how exact times must be.
+
+    `root_names` are the JSON files in the root of the dataset, if they are known already.
+    """
 
     bids_dir: Path
     read_image: ImageReader
     tr_tolerance_s: float
+    root_names: tuple[str, ...] | None = None
+
+    def metadata(self, image: Candidate) -> dict[str, object]:
+        """Metadata of an image from its sidecars."""
+        return read_metadata(self.bids_dir, Path(image.path), self.root_names)
 
 
 def screen_names(candidates: Iterable[Candidate], one_echo: bool) -> list[Candidate]:
@@ -96,9 +104,10 @@ def choose_t1w(candidates: Sequence[Candidate], inspector: Inspector) -> list[Ca
     """
     sessions = {(_kind(image), image.session) for image in candidates if not image.status}
     n_sessions = Counter(kind for kind, _ in sessions)
+    ranks = {image.path: _preference(image, n_sessions) for image in candidates}
     taken: dict[str, str] = {}
     decided = {}
-    for image in sorted(candidates, key=lambda image: _preference(image, n_sessions)):
+    for image in sorted(candidates, key=lambda image: ranks[image.path]):
         decided[image.path] = _next_t1w(image, taken.get(image.session, ""), inspector)
         if decided[image.path].status == USED:
             taken[image.session] = Path(image.path).name
@@ -118,7 +127,7 @@ def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
     if problem:
         return image.excluded(problem)
     try:
-        metadata = read_metadata(inspector.bids_dir, Path(image.path))
+        metadata = inspector.metadata(image)
     except DatasetError as error:
         return image.excluded(str(error))
     seconds, reason = _repetition_time(metadata, facts, inspector.tr_tolerance_s)
@@ -188,7 +197,7 @@ def _suffix(image: Candidate) -> str:
     return image.name.suffix if image.name else ""
 
 
-def _preference(image: Candidate, n_sessions: Mapping[Kind, int]) -> tuple[object, ...]:
+def _preference(image: Candidate, n_sessions: Mapping[Kind, int]) -> tuple[int, str, int, str]:
     kind, run = _kind(image), image.label("run")
     number = int(run) if run.isdecimal() else 0
     return (-n_sessions.get(kind, 0), str(kind), number, image.path)
@@ -205,7 +214,7 @@ def _next_t1w(image: Candidate, taken: str, inspector: Inspector) -> Candidate:
     if problem:
         return image.excluded(problem)
     try:
-        metadata = read_metadata(inspector.bids_dir, Path(image.path))
+        metadata = inspector.metadata(image)
     except DatasetError as error:
         return image.excluded(str(error))
     return replace(image, status=USED, scanner=scanner_name(metadata))

@@ -138,14 +138,12 @@ def _row(label: str, session: str, modality: str, status: str, reason: str) -> d
 def _in_time_order(
     rows: list[dict[str, object]], in_time: Iterable[str]
 ) -> list[dict[str, object]]:
-    place = {with_prefix(label, "ses"): n for n, label in enumerate(dict.fromkeys(in_time))}
-    last = len(place)
-    return sorted(
-        rows,
-        key=lambda row: (
-            place.get(str(row["session_id"]), last),
-            str(row["session_id"]),
-            str(row["modality"]),
-            str(row["run"]),
-        ),
-    )
+    """Rows by session, those that have no place in time last, in each the anatomy first."""
+    times = [with_prefix(label, "ses") for label in in_time]
+    groups: dict[object, list[dict[str, object]]] = {time: [] for time in times}
+    for row in rows:
+        groups.setdefault(row["session_id"], []).append(row)
+    ordered = []
+    for group in groups.values():
+        ordered += sorted(group, key=lambda row: (str(row["modality"]), str(row["run"])))
+    return ordered

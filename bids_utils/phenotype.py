@@ -150,7 +150,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _session_tables(bids_dir: Path) -> Iterator[tuple[Path, pd.DataFrame]]:
-    for path in sorted(bids_dir.glob("sub-*/sub-*_sessions.tsv")):
+    paths = bids_dir.glob("sub-*/sub-*_sessions.tsv")
+    for path in sorted(paths):
         table = read_text_table(path)
         if "session_id" in table:
             yield path, table.assign(participant_id=folder_label(path.parent.name, "sub"))

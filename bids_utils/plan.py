@@ -27,6 +27,7 @@ from bids_utils.ledger import LEDGER_DICTIONARY, Expected, make_ledger, no_row_n
 from bids_utils.names import parse_name
 from bids_utils.phenotype import read_participants
 from bids_utils.sessions import OrderRule, SessionOrder, check_order, order_sessions, read_dates
+from bids_utils.sidecars import json_names
 
 __all__ = [
     "LEDGER_DICTIONARY",
@@ -95,16 +96,8 @@ class PlanRequest:
 def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
     """Participants, their sessions in time order and their images, and the ledger.
 
-    Parameters
-    ----------
-    request : PlanRequest
-    read_image : callable of Path -> ImageFacts
-        Looks at the header of an image; it tells a broken image by `problem`.
-
-    Returns
-    -------
-    Plan
-        A participant without a usable T1w image is not in `participants`, only in the ledger.
+    `read_image` tells a broken image by the `problem` of its facts. A participant without a
+    usable T1w image is not in `participants`, only in the ledger.
 
     Raises
     ------
@@ -119,17 +112,17 @@ def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
     _check_sessions(request.bids_dir, index)
     rule = OrderRule(request.order or (), request.interval_days or ())
     check_order(rule.order, index["session"][index["session"] != ""])
-    images = _candidates(index, asked, request.selection)
-    orders = _orders(request.bids_dir, images, rule)
-    inspector = Inspector(request.bids_dir, read_image, request.tr_tolerance_s)
-    one_echo = "echo" in request.selection.filters.get("bold", {})
-    for label, found in images.items():
-        screened = _placed(screen_names(found, one_echo), orders[label], rule)
-        images[label] = _decided(screened, inspector)
+    found = _candidates(index, asked, request.selection)
+    orders = _orders(request.bids_dir, found, rule)
     people = _people(request)
+    names = json_names(request.bids_dir)
+    inspector = Inspector(request.bids_dir, read_image, request.tr_tolerance_s, names)
+    one_echo = "echo" in request.selection.filters.get("bold", {})
     images = {
-        label: _with_notes(found, orders[label].note, people) for label, found in images.items()
+        label: _decided(_placed(own, orders[label], rule), inspector, one_echo)
+        for label, own in found.items()
     }
+    images = {label: _with_notes(own, orders[label].note, people) for label, own in images.items()}
     absent = [label for label in people or () if label not in images]
     ledger = make_ledger(images, orders, _expected(images, rule, request.selection), absent)
     plans = [_participant(label, images[label], orders[label], request) for label in images]
@@ -213,9 +206,10 @@ def _placed(images: Iterable[Candidate], order: SessionOrder, rule: OrderRule) -
     return placed
 
 
-def _decided(images: list[Candidate], inspector: Inspector) -> list[Candidate]:
-    anatomy = choose_t1w([image for image in images if image.modality == ANATOMY], inspector)
-    bold = [image for image in images if image.modality == FUNCTION]
+def _decided(images: list[Candidate], inspector: Inspector, one_echo: bool) -> list[Candidate]:
+    screened = screen_names(images, one_echo)
+    anatomy = choose_t1w([image for image in screened if image.modality == ANATOMY], inspector)
+    bold = [image for image in screened if image.modality == FUNCTION]
     if any(image.status == USED for image in anatomy):
         return [*anatomy, *(inspect_bold(image, inspector) for image in bold)]
     reason = "the participant has no usable T1w image in any session"

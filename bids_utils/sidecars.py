@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bids_utils.errors import DatasetError
@@ -33,7 +33,15 @@ def read_json(path: Path) -> dict[str, object]:
     return raw
 
 
-def read_metadata(bids_dir: Path, path: Path) -> dict[str, object]:
+def json_names(folder: Path) -> tuple[str, ...]:
+    """Names of the JSON files in a folder."""
+    with os.scandir(folder) as entries:
+        return tuple(entry.name for entry in entries if entry.name.endswith(".json"))
+
+
+def read_metadata(
+    bids_dir: Path, path: Path, root_names: tuple[str, ...] | None = None
+) -> dict[str, object]:
     """Metadata of a data file; a sidecar deeper in the folders overrides those above.
 
     A sidecar applies if it has the file's suffix and no entity that the file does not have
@@ -45,6 +53,8 @@ def read_metadata(bids_dir: Path, path: Path) -> dict[str, object]:
         Root of the dataset.
     path : Path
         Data file, absolute or relative to `bids_dir`.
+    root_names : tuple of str, optional
+        `json_names` of `bids_dir`; saves listing a large folder again for each file.
 
     Raises
     ------
@@ -56,8 +66,9 @@ def read_metadata(bids_dir: Path, path: Path) -> dict[str, object]:
     if name is None:
         return metadata
     for folder in _levels(bids_dir, bids_dir / path):
-        for sidecar in _sidecars(folder, name):
-            metadata |= read_json(sidecar)
+        known = root_names if folder == bids_dir else None
+        for sidecar in _applicable(json_names(folder) if known is None else known, name):
+            metadata |= read_json(folder / sidecar)
     return metadata
 
 
@@ -76,20 +87,12 @@ def _levels(bids_dir: Path, path: Path) -> list[Path]:
     return [bids_dir.joinpath(*inner[:depth]) for depth in range(len(inner) + 1)]
 
 
-def _sidecars(folder: Path, name: BidsName) -> list[Path]:
-    own = set(name.entities)
+def _applicable(names: Iterable[str], target: BidsName) -> list[str]:
+    own = set(target.entities)
+    parsed = ((name, parse_name(name)) for name in names if name.endswith(f"{target.suffix}.json"))
     found = [
-        (len(other.entities), path)
-        for path, other in _json_names(folder, name.suffix)
-        if own.issuperset(other.entities)
+        (len(other.entities), name)
+        for name, other in parsed
+        if other and other.suffix == target.suffix and own.issuperset(other.entities)
     ]
-    return [path for _, path in sorted(found)]
-
-
-def _json_names(folder: Path, suffix: str) -> Iterator[tuple[Path, BidsName]]:
-    with os.scandir(folder) as entries:
-        files = [entry.name for entry in entries if entry.name.endswith(f"{suffix}.json")]
-    for file in files:
-        name = parse_name(file)
-        if name and name.suffix == suffix:
-            yield folder / file, name
+    return [name for _, name in sorted(found)]
