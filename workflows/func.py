@@ -254,6 +254,45 @@ def _out_of(*fields: str) -> list[tuple[str, str]]:
     return [(f"outputnode.{field}", field) for field in fields]
 
 
-def bold_outputs(atlas: str) -> tuple[Output, ...]:
-    """Files of a BOLD run that are saved, with the atlas in their names."""
-    return ()
+ATLAS = "{atlas}"
+CONFOUNDS = (("desc", "confounds"),)
+MEANS = (("atlas", ATLAS), ("stat", "mean"))
+CORRELATIONS = (("atlas", ATLAS), ("stat", "pearsoncorrelation"))
+COVERAGE = (("atlas", ATLAS), ("stat", "coverage"))
+QUALITY = (("desc", "qc"),)
+BRAIN = (("desc", "brain"),)
+TO_TEMPLATE = (("from", "boldref"), ("to", "T1w"), ("mode", "image"))
+
+BOLD_OUTPUTS = (
+    Output("confounds_file", "timeseries", ".tsv", "func", CONFOUNDS, "run"),
+    Output("confounds_json", "timeseries", ".json", "func", CONFOUNDS, "run"),
+    Output("timeseries_file", "timeseries", ".tsv", "func", MEANS, "run"),
+    Output("timeseries_json", "timeseries", ".json", "func", MEANS, "run"),
+    Output("relmat_file", "relmat", ".tsv", "func", CORRELATIONS, "run"),
+    Output("relmat_json", "relmat", ".json", "func", CORRELATIONS, "run"),
+    Output("coverage_file", "bold", ".tsv", "func", COVERAGE, "run"),
+    Output("coverage_json", "bold", ".json", "func", COVERAGE, "run"),
+    Output("bold_qc_file", "bold", ".tsv", "func", QUALITY, "run"),
+    Output("bold_qc_json", "bold", ".json", "func", QUALITY, "run"),
+    Output(
+        "boldref_file",
+        "boldref",
+        ".nii.gz",
+        "func",
+        scope="run",
+        description="Median over time of the realigned series",
+        metadata=(("SkullStripped", False),),
+    ),
+    Output(
+        "bold_mask_file",
+        "mask",
+        ".nii.gz",
+        "func",
+        BRAIN,
+        "run",
+        "Voxels of the T1w brain mask that have BOLD signal",
+        metadata=(("Type", "Brain"),),
+    ),
+    Output("bold2template_xfm", "xfm", ".mat", "func", TO_TEMPLATE, "run"),
+)
+"""Files of a run that are saved; `ATLAS` stands for the name of the atlas."""

@@ -7,9 +7,10 @@ from scipy import ndimage
 
 GREY, WHITE, CSF = 1, 2, 3
 MIN_TISSUE_VOXELS = 30
+ONE_VOXEL_FWHM = 1 / np.sqrt(8 * np.log(2))
 
 
-def epi_brain_mask(mean_image, voxel_size_mm, lower=0.2, upper=0.85, opening=2):
+def epi_brain_mask(mean_image, lower=0.2, upper=0.85, opening=2):
     """Brain mask of a mean EPI from the gap in its histogram (T. Nichols's heuristic).
 
     Same answer as nilearn's `compute_epi_mask`.
@@ -17,14 +18,12 @@ def epi_brain_mask(mean_image, voxel_size_mm, lower=0.2, upper=0.85, opening=2):
     Parameters
     ----------
     mean_image : (nx, ny, nz) array
-    voxel_size_mm : (3,) array
     lower, upper : float
         Fractions of the voxels between which the least dense brightness is sought.
     opening : int
         Voxels taken off before the largest piece is chosen, and given back.
     """
-    sigma = 1 / (np.sqrt(8 * np.log(2)) * np.asarray(voxel_size_mm))
-    smooth = ndimage.gaussian_filter(mean_image.astype(float), sigma)
+    smooth = ndimage.gaussian_filter(mean_image.astype(float), ONE_VOXEL_FWHM)
     ordered = np.sort(smooth, axis=None)
     first, last = int(lower * ordered.size), min(int(upper * ordered.size), ordered.size - 1)
     gap = first + np.diff(ordered[first : last + 1]).argmax()

@@ -13,7 +13,6 @@ from workflows.compute.motion import pose_from_parameters
 
 EDGE_SMOOTHING_MM = 1.0
 STEP_MM = 2.0
-STEEPNESS = 0.5
 PRECISION = {"xtol": 0.005, "ftol": 1e-6}
 MAX_MOTION_MM = 10.0
 SCALES = np.array([2.0, 2.0, 2.0, 0.03, 0.03, 0.03])
@@ -74,12 +73,29 @@ def contrast_across(image, affine, points, normals):
     return np.divide(200 * (outside - inside), total, out=np.full(len(points), np.nan), where=valid)
 
 
-def boundary_cost(contrast, sign):
-    """Cost (0 to 2) of contrasts across an edge: 0 where all jump in the direction of `sign`."""
+def boundary_cost(contrast, usual):
+    """Cost (0 to 2) of contrasts across an edge: 0 where all jump far in the usual direction.
+
+    Parameters
+    ----------
+    contrast : (n_points,) array
+        NaN outside the image; with fewer than one known point in ten the cost is 2.
+    usual : float
+        Contrast that a point on the edge has, with its sign; larger ones add little.
+    """
     known = contrast[np.isfinite(contrast)]
     if len(known) < 0.1 * len(contrast):
         return 2.0
-    return float(np.mean(1 - np.tanh(STEEPNESS * sign * known)))
+    return float(np.mean(1 - np.tanh(known / usual)))
+
+
+def usual_contrast(contrast):
+    """Median size of the contrasts with the sign of most of them; 1 if there are none."""
+    known = contrast[np.isfinite(contrast)]
+    if not np.any(known):
+        return 1.0
+    sign = 1.0 if np.sign(known).sum() >= 0 else -1.0
+    return sign * float(np.median(np.abs(known[known != 0])))
 
 
 def refine_to_boundary(image, affine, edge, start):
@@ -108,14 +124,16 @@ def refine_to_boundary(image, affine, edge, start):
         moved = points @ matrix[:3, :3].T + matrix[:3, 3]
         return contrast_across(image, affine, moved, normals @ matrix[:3, :3].T)
 
-    sign = np.sign(np.nanmedian(contrast(np.zeros(6)))) or 1.0
+    usual = usual_contrast(contrast(np.zeros(6)))
 
     def cost(scaled):
-        return boundary_cost(contrast(scaled * SCALES), sign)
+        return boundary_cost(contrast(scaled * SCALES), usual)
 
     found = optimize.minimize(cost, np.zeros(6), method="Powell", options=PRECISION)
     motion = pose_from_parameters(found.x * SCALES, centre)
     moved = np.linalg.norm(points @ motion[:3, :3].T + motion[:3, 3] - points, axis=1).mean()
     if moved > MAX_MOTION_MM:
-        return start, cost(np.zeros(6))
-    return start @ motion, float(found.fun)
+        found.x[:] = 0
+        motion = np.eye(4)
+    final = contrast(found.x * SCALES)
+    return start @ motion, boundary_cost(final, usual_contrast(final))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -24,7 +23,12 @@ from workflows.compute.motion import (
     realigned_volume,
     reference_volume,
 )
-from workflows.interfaces.func_files import read_array, read_series, write_array
+from workflows.interfaces.func_files import (
+    read_array,
+    read_checked_series,
+    read_series,
+    write_array,
+)
 
 
 class _CheckBoldInputSpec(BaseInterfaceInputSpec):
@@ -43,7 +47,7 @@ class CheckBold(SimpleInterface):
 
     def _run_interface(self, runtime):
         path = Path(self.inputs.in_file)
-        _, series = read_series(path)
+        _, series = read_checked_series(path)
         problem = series_problem(series)
         if problem:
             raise DatasetError(f"{path}: {problem}; leave this file out")
@@ -128,7 +132,7 @@ class BoldReference(SimpleInterface):
         image, series = read_array(self.inputs.in_file)
         slabs = [np.median(series[:, :, z], axis=-1) for z in range(series.shape[2])]
         reference = np.stack(slabs, axis=2).astype(np.float32)
-        mask = epi_brain_mask(reference, voxel_sizes(image.affine))
+        mask = epi_brain_mask(reference)
         images = {
             "boldref_file": reference,
             "head_mask_file": mask.astype(np.uint8),

@@ -125,11 +125,12 @@ class CarryLabels(SimpleInterface):
         images = [("brain_mask", inputs.template_mask_file), ("dseg", inputs.template_dseg_file)]
         _resample(images, rigid, folder)
         _resample([("atlas", inputs.atlas_file)], [*rigid, inputs.mni2template_xfm], folder)
-        self._results["whole_atlas_file"] = str(folder / "whole_atlas.nii.gz")
         for name in ("atlas", "dseg", "brain_mask"):
-            cropped = _cropped(folder / f"whole_{name}.nii.gz", padding, reference.shape)
-            target = folder / f"{name}.nii.gz"
-            self._results[f"{name}_file"] = write_array(cropped, reference, target)
+            labels = _inside_brain(name, folder)
+            self._results[f"{name}_file"] = write_array(
+                labels[_window(padding, reference.shape)], reference, folder / f"{name}.nii.gz"
+            )
+        self._results["whole_atlas_file"] = str(folder / "whole_atlas.nii.gz")
         return runtime
 
 
@@ -159,11 +160,23 @@ def _resample(images, transforms, folder):
     run_engine(GREEDY, [*command, *transforms], folder)
 
 
-def _cropped(path, padding, shape):
-    """Labels (int16) of the original field of view."""
-    _, labels = read_array(path)
-    window = tuple(slice(b, b + n) for b, n in zip(padding[:, 0], shape, strict=True))
-    return np.rint(labels[window]).astype(np.int16)
+def _inside_brain(name, folder):
+    """Labels (int16) of the extended grid, 0 outside the brain; the file is rewritten so.
+
+    Beyond the grid of the template the way to standard space is not known, so a label there
+    means nothing.
+    """
+    file = folder / f"whole_{name}.nii.gz"
+    image, labels = read_array(file)
+    _, brain = read_array(folder / "whole_brain_mask.nii.gz")
+    labels = np.where(brain > 0, np.rint(labels), 0).astype(np.int16)
+    write_array(labels, image, file)
+    return labels
+
+
+def _window(padding, shape):
+    """The original field of view in the extended grid."""
+    return tuple(slice(b, b + n) for b, n in zip(padding[:, 0], shape, strict=True))
 
 
 class _BoldMaskInputSpec(BaseInterfaceInputSpec):

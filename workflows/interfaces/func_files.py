@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 
@@ -9,6 +10,24 @@ import nibabel as nb
 import numpy as np
 
 from bids_utils.errors import DatasetError, ToolError
+
+UNREADABLE = (OSError, EOFError, ValueError, zlib.error, nb.filebasedimages.ImageFileError)
+BLOCK_BYTES = 2**22
+
+
+def read_checked_series(path):
+    """The same as `read_series`, after the checksum of a compressed file was compared.
+
+    Whoever reads only as many bytes as the header promises never meets the checksum at the end.
+    """
+    if path.suffix == ".gz":
+        try:
+            with gzip.open(path) as stream:
+                while stream.read(BLOCK_BYTES):
+                    pass
+        except UNREADABLE as error:
+            raise _unreadable(path, error) from error
+    return read_series(path)
 
 
 def read_series(path):
@@ -22,10 +41,14 @@ def read_series(path):
     try:
         image = nb.load(path)
         return image, np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, zlib.error, nb.filebasedimages.ImageFileError) as error:
-        raise DatasetError(
-            f"{path}: cannot be read to its end ({error}); copy the file again or leave it out"
-        ) from error
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path, error):
+    return DatasetError(
+        f"{path}: cannot be read to its end ({error}); copy the file again or leave it out"
+    )
 
 
 def read_array(path, dtype=None):

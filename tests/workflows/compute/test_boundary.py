@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from nibabel.affines import apply_affine, from_matvec
+
+from workflows.compute.boundary import (
+    boundary_cost,
+    refine_to_boundary,
+    usual_contrast,
+    white_matter_edge,
+)
+from workflows.compute.motion import pose_from_parameters
+
+TEMPLATE = from_matvec(np.diag([-1.5, 1.5, 1.5]), [45, -48, -40])
+BOLD = from_matvec(np.diag([3.0, 3.0, 3.5]), [-48, -54, -45])
+CENTRE = np.array([-1.0, 1.0, 2.0])
+
+
+def tissue(points):
+    """White matter 2 inside a lopsided body, grey 1 around it, 0 outside."""
+    away = points - CENTRE
+    radius = np.linalg.norm(away / [26, 32, 22], axis=-1)
+    angle = np.arctan2(away[..., 1], away[..., 0])
+    wave = 1 + 0.15 * np.cos(3 * angle + 0.5) + 0.1 * np.sin(away[..., 2] / 6)
+    return np.where(radius < wave, 2, np.where(radius < wave * 1.35, 1, 0))
+
+
+def scene(motion, contrast):
+    grid = apply_affine(TEMPLATE, np.stack(np.indices((60, 66, 56)), axis=-1))
+    fine = apply_affine(BOLD, np.stack(np.indices((32, 36, 26)), axis=-1))
+    back = np.linalg.inv(pose_from_parameters(motion, CENTRE))
+    image = np.zeros(fine.shape[:3])
+    offsets = np.array(np.meshgrid(*[[-1, 0, 1]] * 3)).reshape(3, -1).T
+    for offset in offsets:
+        image += np.array([5, *contrast])[tissue(apply_affine(back, fine + offset))]
+    return tissue(grid), image / len(offsets)
+
+
+@pytest.mark.parametrize("contrast", [(1000, 800), (700, 900)])
+def test_a_known_shift_is_found_with_either_contrast(contrast):
+    motion = np.array([1.5, -2.0, 1.0, 0.03, -0.02, 0.04])
+    segmentation, image = scene(motion, contrast)
+    edge = white_matter_edge(segmentation, TEMPLATE)
+    matrix, cost = refine_to_boundary(image, BOLD, edge, np.eye(4))
+    expected = apply_affine(pose_from_parameters(motion, CENTRE), edge[0])
+    error = np.linalg.norm(apply_affine(matrix, edge[0]) - expected, axis=1)
+    assert error.mean() < 0.6
+    assert cost < 0.3
+
+
+def test_normals_lead_out_of_white_matter():
+    segmentation, _ = scene(np.zeros(6), (1, 2))
+    points, normals = white_matter_edge(segmentation, TEMPLATE)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1)
+    assert (tissue(points - 2 * normals) == 2).mean() > 0.95
+    assert (tissue(points + 2 * normals) == 1).mean() > 0.95
+
+
+def test_the_start_comes_back_when_the_image_shows_no_edge():
+    segmentation, image = scene(np.zeros(6), (1000, 800))
+    start = from_matvec(np.eye(3), [200, 0, 0])
+    matrix, cost = refine_to_boundary(image, BOLD, white_matter_edge(segmentation, TEMPLATE), start)
+    np.testing.assert_array_equal(matrix, start)
+    assert cost == 2.0
+
+
+def test_cost_is_one_without_contrast_and_counts_the_sign():
+    contrast = np.array([4.0, 4.0, np.nan])
+    assert boundary_cost(np.zeros(5), 1) == 1.0
+    assert boundary_cost(contrast, 2) == pytest.approx(1 - np.tanh(2))
+    assert boundary_cost(contrast, -2) == pytest.approx(1 + np.tanh(2))
+    assert boundary_cost(np.array([4.0, *[np.nan] * 10]), 2) == 2.0
+
+
+def test_the_usual_contrast_has_the_sign_of_most_points():
+    assert usual_contrast(np.array([-3.0, -5.0, 4.0, 0.0, np.nan])) == -4.0
+    assert usual_contrast(np.array([np.nan, 0.0])) == 1.0
+
+
+def test_a_segmentation_without_white_matter_is_refused():
+    with pytest.raises(ValueError, match="fewer than 100 edge points"):
+        white_matter_edge(np.ones((10, 10, 10), int), np.eye(4))
