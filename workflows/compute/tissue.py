@@ -15,6 +15,7 @@ PURE = (0, 2, 4)
 MEAN_SIGMA_MM = 8.0
 PRIOR_SIGMA_MM = 0.8
 PRIOR_FLOOR = 0.02
+SURE = 0.8
 
 
 def first_labels(volume, mask):
@@ -48,6 +49,36 @@ def first_labels(volume, mask):
     labels = np.zeros(mask.shape, np.uint8)
     labels[mask] = classes + 1
     return labels
+
+
+def template_classes(volume, mask, voxel_mm, n_rounds):
+    """Probability (i, j, k, 5) of each class in the template.
+
+    Parameters
+    ----------
+    volume : array, (i, j, k)
+        Bias-corrected T1-weighted template.
+    mask : bool array, (i, j, k)
+        Brain; 0 outside.
+    voxel_mm : float
+        Size of the isotropic voxels.
+    n_rounds : int
+        Rounds of local means, noise and `session_classes`, each with the last answer as prior.
+
+    Raises
+    ------
+    ValueError
+        The brain does not have three intensities.
+    """
+    labels = first_labels(volume, mask)
+    classes = np.zeros((*volume.shape, FRACTIONS.shape[1]), np.float32)
+    for label, k in enumerate(PURE, start=1):
+        classes[..., k] = labels == label
+    for _ in range(n_rounds):
+        means = class_means(volume, classes, voxel_mm)
+        noise = class_noise([volume], means, classes)
+        classes = session_classes(volume, means, classes, noise, voxel_mm)
+    return classes
 
 
 def tissue_fractions(classes):
@@ -130,16 +161,16 @@ def class_noise(volumes, means, classes):
     Returns
     -------
     array
-        From the median absolute deviation where the class has more than .8.
+        From the median absolute deviation where the class has more than `SURE`.
 
     Raises
     ------
     ValueError
         A pure class has no such voxel.
     """
-    sure = [classes[..., k] > 0.8 for k in PURE]
+    sure = [classes[..., k] > SURE for k in PURE]
     if not all(where.any() for where in sure):
-        raise ValueError("classes: a tissue has no voxel with more than .8")
+        raise ValueError(f"classes: a tissue has no voxel with more than {SURE}")
     deviations = [
         [
             1.4826 * np.median(np.abs(volume[where] - means[where, k]))

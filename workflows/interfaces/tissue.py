@@ -26,10 +26,12 @@ from workflows.compute.tissue import (
     class_noise,
     hard_labels,
     session_classes,
+    template_classes,
     tissue_fractions,
 )
-from workflows.interfaces.engine import run_engine
 from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
+
+N_ROUNDS = 3
 
 
 class _TemplateTissueInputSpec(BaseInterfaceInputSpec):
@@ -46,22 +48,20 @@ class _TemplateTissueOutputSpec(TraitedSpec):
 
 
 class TemplateTissue(SimpleInterface):
-    """Tissue classes with partial volume of the template (AMAP)."""
+    """Tissue classes with partial volume of the template."""
 
     input_spec = _TemplateTissueInputSpec
     output_spec = _TemplateTissueOutputSpec
 
     def _run_interface(self, runtime):
         folder, mask = Path(runtime.cwd), load_mask(self.inputs.mask_file)
-        files = [self.inputs.in_file, self.inputs.mask_file, "classes.nii.gz"]
-        run_engine("workflows.interfaces.tissue_engine", files, folder)
-        classes, affine = load_volume(folder / "classes.nii.gz")
+        volume, affine = load_volume(self.inputs.in_file)
+        classes = template_classes(volume, mask, voxel_size_mm(affine).mean(), N_ROUNDS)
         fractions = tissue_fractions(classes)
-        names = {"gm_file": fractions[GREY], "wm_file": fractions[WHITE]}
+        names = {"classes_file": classes, "gm_file": fractions[GREY], "wm_file": fractions[WHITE]}
         names |= {"csf_file": fractions[CSF], "dseg_file": hard_labels(fractions, mask)}
         for name, volume in names.items():
             self._results[name] = save_volume(volume, affine, folder / f"{name}.nii.gz")
-        self._results["classes_file"] = str(folder / "classes.nii.gz")
         return runtime
 
 
