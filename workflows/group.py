@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline.engine import MapNode, Node, Workflow
@@ -60,7 +61,8 @@ def init_group_wf(
         Name of the workflow.
     """
     group, order = settings.group, _session_order(settings)
-    tables = {"bids_dir": str(bids_dir), "table_files": existing(bids_dir, DATASET_TABLES)}
+    files_read = existing(bids_dir, DATASET_TABLES)
+    tables: dict[str, str | list[str]] = {"bids_dir": str(bids_dir), "table_files": files_read}
     collect = _collect_node(output_dir, measures_table, settings, tables)
     change = Node(MeasureChange(session_order=order), "change")
     model = OutcomeModel(alpha=group.alpha, **tables)
@@ -105,22 +107,36 @@ def model_specs(group: GroupSettings) -> list[ModelSpec]:
 
     If arms were randomised the model given baseline is the planned one, else that of change.
     """
-    shared = {
-        "arm_column": group.arm_column or "",
-        "reference_arm": group.reference_arm or "",
-        "covariates": group.covariates,
-        "confidence": group.confidence,
-        "min_participants": group.min_participants,
-    }
     adjusted = bool(group.arm_column) and group.randomised
-    specs = [ModelSpec("change", "change", not adjusted, **shared)]
-    if group.arm_column:
-        specs.append(ModelSpec("baseline_adjusted", "baseline_adjusted", adjusted, **shared))
-    for score in group.scores:
-        file = "".join(letter if letter.isalnum() else "-" for letter in score.name)
-        own = {"score": score.name, "better": score.better}
-        specs.append(ModelSpec(f"symptoms_{file}", "symptoms", True, **shared, **own))
-    return specs
+    change = ModelSpec(
+        "change",
+        "change",
+        planned=not adjusted,
+        arm_column=group.arm_column or "",
+        reference_arm=group.reference_arm or "",
+        covariates=group.covariates,
+        confidence=group.confidence,
+        min_participants=group.min_participants,
+    )
+    name: Literal["baseline_adjusted"] = "baseline_adjusted"
+    arms = [replace(change, name=name, kind=name, planned=adjusted)] if group.arm_column else []
+    symptoms = [
+        replace(
+            change,
+            name=f"symptoms_{file_label(score.name)}",
+            kind="symptoms",
+            planned=True,
+            score=score.name,
+            better=score.better,
+        )
+        for score in group.scores
+    ]
+    return [change, *arms, *symptoms]
+
+
+def file_label(text: str) -> str:
+    """Name with all that is neither letter nor digit as a hyphen."""
+    return "".join(letter if letter.isalnum() else "-" for letter in text)
 
 
 def existing(folder: Path, patterns: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,7 @@
 """The group level from derivatives or a table to OUTPUT_DIR/group."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -23,42 +24,44 @@ SETTINGS = Settings(
 )
 
 
-@pytest.fixture
-def study(tmp_path, rng):
-    """Six people per arm; in CBT region lh_a grows by 1 ml, everything else is noise."""
-    bids, out = tmp_path / "bids", tmp_path / "out"
-    people = [f"{n:02d}" for n in range(1, 13)]
-    arms = ["CBT", "WL"] * 6
-    bdi = pd.DataFrame({"pre": rng.integers(20, 30, 12), "post": rng.integers(5, 25, 12)})
-    participants = pd.DataFrame(
-        {
-            "participant_id": [f"sub-{label}" for label in people],
-            "group": arms,
-            "age": rng.integers(20, 60, 12),
-            "BDI_ses-pre": bdi["pre"],
-            "BDI_ses-post": bdi["post"],
-        }
-    )
-    write_table(participants, bids / "participants.tsv")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Four people per arm; in CBT region lh_a grows by 1 ml, everything else is noise."""
+    folder, rng = tmp_path_factory.mktemp("study"), np.random.default_rng(7)
+    people, arms = [f"{n:02d}" for n in range(1, 9)], ["CBT", "WL"] * 4
+    participants = {
+        "participant_id": [f"sub-{label}" for label in people],
+        "group": arms,
+        "age": rng.integers(20, 60, 8),
+        "BDI_ses-pre": rng.integers(20, 30, 8),
+        "BDI_ses-post": rng.integers(5, 25, 8),
+    }
+    write_table(pd.DataFrame(participants), folder / "bids" / "participants.tsv")
     ledger = []
     for label, arm in zip(people, arms, strict=True):
         for session, days in (("post", 70.0), ("pre", 0.0)):
             grown = np.array([1.0 if arm == "CBT" and session == "post" else 0.0, 0, 0])
             volumes = np.array([10.0, 20, 30]) + grown + rng.normal(0, 0.1, 3)
-            write_scan(out, label, session, volumes, rng)
+            write_scan(folder / "out", label, session, volumes, rng)
             scan = (f"sub-{label}", f"ses-{session}")
             run = f"sub-{label}_ses-{session}_task-rest_bold"
             ledger.append((*scan, "T1w", "n/a", "used", None, days))
             ledger.append((*scan, "bold", run, "used", None, days))
     names = ["participant_id", "session_id", "modality", "run", "status", "reason"]
     ledger = pd.DataFrame(ledger, columns=[*names, "days_from_baseline"])
-    write_table(ledger, out / "ledger.tsv")
-    return bids, out
+    write_table(ledger, folder / "out" / "ledger.tsv")
+    return folder
 
 
 @pytest.fixture
-def rng():
-    return np.random.default_rng(7)
+def study(made, tmp_path):
+    shutil.copytree(made, tmp_path / "study", ignore=shutil.ignore_patterns("group", "work"))
+    return tmp_path / "study" / "bids", tmp_path / "study" / "out"
+
+
+@pytest.fixture(scope="module")
+def group(made):
+    return run((made / "bids", made / "out"), made)
 
 
 def write_scan(out, label, session, volumes, rng):
@@ -87,8 +90,7 @@ def run(study, tmp_path, settings=SETTINGS, measures=None):
     return out / "group"
 
 
-def test_derivatives_become_measures_change_models_and_flow(study, tmp_path):
-    group = run(study, tmp_path)
+def test_derivatives_become_measures_change_models_and_flow(group):
     change = read_table(group / "change.tsv")
     row = change.query("participant_id == 'sub-01' and measure == 'volume' and region == 'lh_a'")
     assert row["baseline"].item() == "ses-pre"
@@ -100,14 +102,13 @@ def test_derivatives_become_measures_change_models_and_flow(study, tmp_path):
     assert planted["p_fwe"].item() < 0.001
     flow = read_table(group / "flow.tsv")
     usable = flow[(flow["step"] == "usable pair") & (flow["detail"] == "bold")]
-    assert usable.set_index("arm")["n"].to_dict() == {"all": 12, "CBT": 6, "WL": 6}
+    assert usable.set_index("arm")["n"].to_dict() == {"all": 8, "CBT": 4, "WL": 4}
     problems = read_table(group / "problems.tsv")
     assert "no score 'BDIX'" in problems["what"].tolist()
     assert "did you mean 'BDI'?" in problems["what_to_do"].tolist()
 
 
-def test_each_table_has_a_dictionary_of_all_its_columns(study, tmp_path):
-    group = run(study, tmp_path)
+def test_each_table_has_a_dictionary_of_all_its_columns(group):
     tables = sorted(group.rglob("*.tsv"))
     names = {str(table.relative_to(group)) for table in tables}
     assert {"measures.tsv", "change.tsv", "flow.tsv", "problems.tsv"} <= names
@@ -117,25 +118,23 @@ def test_each_table_has_a_dictionary_of_all_its_columns(study, tmp_path):
         assert list(dictionary) == list(read_table(table).columns)
 
 
-def test_edges_are_an_array_with_its_labels(study, tmp_path):
-    group = run(study, tmp_path)
+def test_edges_are_an_array_with_its_labels(made, group):
     stem = "connectivity_DesikanKilliany"
     values, change = np.load(group / f"{stem}.npy"), np.load(group / f"{stem}_change.npy")
     pair = read_table(group / f"{stem}_pairs.tsv").iloc[3]
     edges = read_table(group / f"{stem}_edges.tsv")
     assert edges["region_b"].tolist() == ["lh_b", "rh_a", "rh_a"]
     relmat = "sub-04_ses-post_task-rest_atlas-DesikanKilliany_stat-pearsoncorrelation_relmat.tsv"
-    post = read_table(study[1] / "sub-04" / "ses-post" / "func" / relmat)
+    post = read_table(made / "out" / "sub-04" / "ses-post" / "func" / relmat)
     assert pair["participant_id"] == "sub-04"
     np.testing.assert_allclose(values[pair["followup_row"], 1], post["rh_a"][0])
     difference = values[pair["followup_row"]] - values[pair["baseline_row"]]
     np.testing.assert_array_equal(change[3], difference)
 
 
-def test_turning_the_sessions_around_flips_every_sign(study, tmp_path):
-    forward = run(study, tmp_path)
+def test_turning_the_sessions_around_flips_every_sign(group, study, tmp_path):
     first = {
-        name: read_table(forward / "models" / f"{name}.tsv") for name in ("change", "change_edges")
+        name: read_table(group / "models" / f"{name}.tsv") for name in ("change", "change_edges")
     }
     ledger = read_table(study[1] / "ledger.tsv")
     write_table(
@@ -159,7 +158,7 @@ def test_a_participant_with_broken_derivatives_is_named_and_the_others_go_on(stu
     assert problems["sub-03 ses-post T1w"] == "there is no derivative *_desc-tissue_morph.tsv"
     assert "expected a square, found shape (1, 2)" in problems["sub-03 ses-post bold"]
     model = read_table(group / "models" / "change.tsv")
-    assert model.query("measure == 'volume'")["n"].tolist() == [11, 11, 11]
+    assert model.query("measure == 'volume'")["n"].tolist() == [7, 7, 7]
     flow = read_table(group / "flow.tsv").query("step == 'no usable pair' and detail == 'T1w'")
     assert flow["reason"].tolist() == ["ses-post: there is no derivative *_desc-tissue_morph.tsv"]
 
@@ -171,7 +170,7 @@ def test_a_run_with_too_few_clean_minutes_is_left_out(study, tmp_path):
     problems = read_table(group / "problems.tsv")
     assert "3.9 clean minutes, 4 needed" in problems["what"].tolist()
     model = read_table(group / "models" / "change.tsv")
-    assert set(model.query("measure == 'mean_connectivity'")["n"]) == {11}
+    assert set(model.query("measure == 'mean_connectivity'")["n"]) == {7}
 
 
 def test_a_changed_input_is_noticed_and_an_unchanged_one_is_not_computed_again(study, tmp_path):
@@ -197,16 +196,23 @@ def test_tables_of_models_that_are_no_longer_asked_for_disappear(study, tmp_path
     assert not list((group / "models").glob("symptoms*"))
 
 
-def test_a_table_of_measures_needs_no_image(study, tmp_path):
-    table = read_table(run(study, tmp_path) / "measures.tsv")
+def test_a_table_of_measures_needs_no_image(group, study, tmp_path):
+    table = read_table(group / "measures.tsv")
     write_table(table[table["modality"] == "T1w"].drop(columns="qc"), tmp_path / "mine.tsv")
-    first = read_table(study[1] / "group" / "models" / "change.tsv")
-    empty = (study[0], tmp_path / "other")
-    group = run(empty, tmp_path / "b", measures=tmp_path / "mine.tsv")
-    rows = read_table(group / "models" / "change.tsv")
+    first = read_table(group / "models" / "change.tsv")
+    other = run((study[0], tmp_path / "other"), tmp_path, measures=tmp_path / "mine.tsv")
+    rows = read_table(other / "models" / "change.tsv")
     expected = first[first["modality"] == "T1w"].reset_index(drop=True)
     pd.testing.assert_frame_equal(rows, expected, rtol=1e-12)
-    assert read_table(group / "change.tsv")["interval_days"].isna().all()
+    assert read_table(other / "change.tsv")["interval_days"].isna().all()
+
+
+def test_the_order_of_participants_in_the_files_changes_nothing(group, study, tmp_path):
+    for table in (study[0] / "participants.tsv", study[1] / "ledger.tsv"):
+        write_table(read_table(table).sample(frac=1, random_state=3), table)
+    shuffled = run(study, tmp_path)
+    for table in (group / "models").glob("*.tsv"):
+        assert (shuffled / "models" / table.name).read_text() == table.read_text()
 
 
 def test_without_ledger_it_says_what_to_run(tmp_path):

@@ -65,7 +65,10 @@ def analysed_rows(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def lost_pairs(
-    visits: pd.DataFrame, usable: dict[str, frozenset[str]], pair: tuple[str, str]
+    visits: pd.DataFrame,
+    usable: dict[str, frozenset[str]],
+    pair: tuple[str, str],
+    everyone: list[str],
 ) -> pd.DataFrame:
     """Participants without a usable pair, counted by reason, FLOW_COLUMNS.
 
@@ -77,8 +80,9 @@ def lost_pairs(
         Participants with a usable pair, per modality.
     pair : tuple of str
         First and last planned session.
+    everyone : list of str
+        All participants, with or without scans.
     """
-    everyone = visits["participant_id"].drop_duplicates()
     rows = []
     for modality, people in usable.items():
         scans = visits[visits["modality"] == modality]

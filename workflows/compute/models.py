@@ -49,9 +49,6 @@ def _prepare(spec: ModelSpec, cohort: Cohort) -> tuple[Design, tuple[Problem, ..
     reference = spec.reference_arm if spec.kind != "symptoms" else ""
     arms = np.full(len(people), "", dtype=object)
     arms[usable], levels, problems = arms_of(people[usable], spec.arm_column, reference)
-    if len(levels) > 1 and not spec.reference_arm:
-        what = f"the arms are compared with '{levels[0]}', the first in text order"
-        problems += (Problem(what, "group.reference_arm", "name the control arm"),)
     if not levels or not usable.any():
         what = "no arm has two participants with both sessions"
         raise ModelError(Problem(what, "participants.tsv", "see flow.tsv for what is missing"))

@@ -49,6 +49,7 @@ MODEL_COLUMNS = [
     "note",
 ]
 ONE_ARM = "one arm: change over time is not a treatment effect"
+NO_REFERENCE = "group.reference_arm is not set: compared with the first arm in text order"
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,17 @@ def _formula(spec, design):
 
 
 def _notes(spec, fit, design):
-    always = ONE_ARM if len(design.levels) == 1 and spec.kind == "change" else ""
-    if spec.kind == "symptoms":
-        meaning = "worsens" if spec.better == "lower" else "improves"
-        always = f"positive: the measure rises where {spec.score} rises, that is {meaning}"
+    always = _standing_note(spec, design)
     texts = {
         note: "; ".join(part for part in (note, always) if part) for note in np.unique(fit.note)
     }
     return np.array([texts[note] for note in fit.note], dtype=object)
+
+
+def _standing_note(spec, design):
+    if spec.kind == "symptoms":
+        meaning = "worsens" if spec.better == "lower" else "improves"
+        return f"positive: the measure rises where {spec.score} rises, that is {meaning}"
+    if len(design.levels) == 1:
+        return ONE_ARM
+    return "" if spec.reference_arm else NO_REFERENCE

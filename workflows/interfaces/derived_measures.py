@@ -148,10 +148,15 @@ def collect(
 def visit_table(ledger: pd.DataFrame, broken: dict[tuple[str, str, str], str]) -> pd.DataFrame:
     """One row per participant, session and modality, VISIT_COLUMNS."""
     rows = []
+    ledger = ledger[ledger["session_id"] != ""]
     for scan, runs in ledger.groupby(KEYS, sort=False):
         used = (runs["status"] == "used").any()
         status = "used" if used else str(runs["status"].iloc[0])
-        reason = "" if used else "; ".join(runs["reason"].dropna().astype(str).unique())
+        reason = (
+            ""
+            if used
+            else "; ".join(text for text in runs["reason"].dropna().astype(str).unique() if text)
+        )
         if scan in broken:
             status, reason = "broken", broken[scan]
         rows.append((*scan, runs["days_from_baseline"].iloc[0], status, reason))
@@ -178,15 +183,14 @@ def _function(
     runs, problems = [], []
     for source in sources:
         quality = files.read(source, "desc-qc_bold", tuple(QUALITY_UNITS)).iloc[0]
-        minutes = float(_numbers(quality[["clean_minutes"]]).iloc[0])
-        if minutes >= min_clean_minutes:
+        reason = _unusable(quality, min_clean_minutes)
+        if not reason:
             runs.append(_run(source, files, atlas))
             continue
-        what = f"{minutes:.1f} clean minutes, {min_clean_minutes:g} needed"
         where = f"sub-{key[0]} ses-{key[1]} {_shown(source)}"
-        problems.append(Problem(what, where, "the run is left out; see func.min_clean_minutes"))
+        problems.append(Problem(reason, where, "the run is left out; see its quality table"))
     if not runs:
-        return Scan(key, broken="no run has enough clean minutes", problems=tuple(problems))
+        return Scan(key, broken=f"no usable run: {problems[0].what}", problems=tuple(problems))
     if any(run.regions != runs[0].regions for run in runs):
         return Scan(key, broken="its runs have different regions", problems=tuple(problems))
     mean = _mean_run(runs)
@@ -195,6 +199,15 @@ def _function(
         measure_rows(key, name, unit, pd.Series({"brain": value})) for name, unit, value in values
     ]
     return Scan(key, tuple(tables), mean, problems=tuple(problems))
+
+
+def _unusable(quality: pd.Series, min_clean_minutes: float) -> str:
+    minutes = float(_numbers(quality[["clean_minutes"]]).iloc[0])
+    if not minutes >= min_clean_minutes:
+        return f"{minutes:.1f} clean minutes, {min_clean_minutes:g} needed"
+    if str(quality.get("usable", True)) == "False":
+        return str(quality["reason"])
+    return ""
 
 
 def _run(source: Source, files: DerivedFiles, atlas: str) -> Run:

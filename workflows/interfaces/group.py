@@ -328,7 +328,7 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
     usable = {detail: found for step, detail, found in scans if step == "usable pair"}
     tests = joined_tables(inputs.model_files)
     analysed = analysed_rows(tests[tests["p"].notna()])
-    return joined([flow_table(steps, arms), lost_pairs(visits, usable, pair), analysed])
+    return joined([flow_table(steps, arms), lost_pairs(visits, usable, pair, everyone), analysed])
 
 
 def dataset_problems(inputs: TraitedSpec) -> list[Problem]:

@@ -117,7 +117,8 @@ def load_table(path: str | Path) -> pd.DataFrame:
     table = read_table(Path(path), text_columns=TEXTS)
     for column, key in LABELS.items():
         if column in table:
-            labels = [strip_label(str(label), key) for label in table[column]]
+            texts = ["" if pd.isna(label) else str(label) for label in table[column]]
+            labels = [strip_label(text, key) for text in texts]
             table[column] = pd.Series(labels, index=table.index, dtype=object)
     for column in TEXTS:
         if column in table:
@@ -131,7 +132,9 @@ def save_table(table: pd.DataFrame, path: Path) -> str:
     table = table.copy()
     for column, key in LABELS.items():
         if column in table:
-            table[column] = [with_prefix(str(label), key) for label in table[column]]
+            table[column] = [
+                with_prefix(str(label), key) if label else None for label in table[column]
+            ]
     for column in TEXTS:
         if column in table:
             table[column] = table[column].replace("", None)

@@ -49,11 +49,12 @@ def test_steps_count_people_and_arms(visits):
 
 
 def test_each_lost_participant_is_counted_with_the_reason(visits):
-    table = lost_pairs(visits, {"T1w": frozenset({"01"})}, PAIR)
+    table = lost_pairs(visits, {"T1w": frozenset({"01"})}, PAIR, ["01", "02", "03", "04", "05"])
     assert dict(zip(table["reason"], table["n"], strict=True)) == {
         "ses-post: broken file": 1,
         "ses-pre: not found": 1,
         "ses-post: no T1w": 1,
+        "ses-pre: not found; ses-post: not found": 1,
     }
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from workflows.compute.families import Cohort, Family
 from workflows.compute.models import run_model
-from workflows.compute.results import MODEL_COLUMNS, ONE_ARM, ModelSpec
+from workflows.compute.results import MODEL_COLUMNS, NO_REFERENCE, ONE_ARM, ModelSpec
 
 DATA = Path(__file__).parents[2] / "data"
 N_TESTS = 2000
@@ -264,7 +264,8 @@ def test_each_measure_is_corrected_in_its_own_family(trial):
 def test_a_region_without_variation_keeps_its_row_without_a_p_value(trial):
     people, baseline, followup = trial
     baseline, followup = np.full((40, 2), 3.0), np.column_stack([np.full(40, 3.1), followup[:, 0]])
-    rows = run_model(spec(arm_column="arm"), cohort(people), (family(baseline, followup),)).rows
+    fields = {"arm_column": "arm", "reference_arm": "WL"}
+    rows = run_model(spec(**fields), cohort(people), (family(baseline, followup),)).rows
     assert rows["note"].tolist() == ["no variation between participants", ""]
     assert np.isnan(rows["p"].iloc[0])
     assert rows["p_fwe"].iloc[1] == rows["p"].iloc[1]
@@ -277,7 +278,8 @@ def test_a_region_with_too_few_participants_keeps_its_row_and_says_why(trial):
     rows = run_model(
         spec(arm_column="arm"), cohort(people), (family(baseline[:, :2], followup),)
     ).rows
-    assert rows["note"].iloc[0] == "not tested: 5 participants, 6 needed"
+    reason = "not tested: 5 participants, 6 needed"
+    assert rows["note"].tolist() == [f"{reason}; {NO_REFERENCE}", NO_REFERENCE]
     assert rows["n_per_arm"].tolist() == ["CBT=3;WL=2", "CBT=20;WL=20"]
 
 

@@ -65,6 +65,17 @@ def test_a_short_run_is_left_out_and_the_other_one_used(tmp_path, read):
     assert "run-1" in found.problems[0].where
 
 
+def test_a_run_marked_unusable_is_left_out_with_its_reason(tmp_path, read):
+    run = "sub-01_ses-pre_task-rest"
+    write_run(tmp_path, run, 0.2, 6.0, 0.1)
+    quality = {"fd_mean": [0.1], "tsnr": [50.0], "clean_minutes": [6.0], "usable": [False]}
+    quality = pd.DataFrame(quality).assign(reason="1 regions are covered, 2 needed")
+    write_table(quality, tmp_path / f"{run}_desc-qc_bold.tsv")
+    found = read(ledger_of(run))
+    assert found.broken["01", "pre", "bold"] == "no usable run: 1 regions are covered, 2 needed"
+    assert len(found.edges) == len(found.measures) == 0
+
+
 def test_other_regions_than_the_rest_make_a_scan_unusable(tmp_path, read):
     runs = [f"sub-01_ses-{label}_task-rest" for label in ("pre", "post", "fu")]
     for run in runs:
