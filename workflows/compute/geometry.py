@@ -189,7 +189,12 @@ def resampled(image, grid, transform, order):
     shape, grid_affine = grid
     matrix = linalg.inv(affine) @ transform @ grid_affine
     return ndimage.affine_transform(
-        np.asarray(volume, np.float32), matrix, output_shape=shape, order=order, mode="constant"
+        np.asarray(volume, np.float32),
+        matrix[:3, :3],
+        offset=matrix[:3, 3],
+        output_shape=shape,
+        order=order,
+        mode="constant",
     )
 
 
