@@ -165,8 +165,10 @@ def _check_rank(design):
     rows = np.flatnonzero(np.isfinite(design.matrix).all(axis=1))
     matrix = design.matrix[rows]
     if len(rows) <= matrix.shape[1] + 1:
-        what = f"{matrix.shape[1]} terms for {len(rows)} participants with complete covariates"
-        raise ModelError(Problem(what, "group.covariates", "use fewer covariates"))
+        what = f"{matrix.shape[1]} terms for {len(rows)} participants with complete values"
+        few = matrix.shape[1] == design.n_leading
+        todo = "see flow.tsv for who is missing" if few else "use fewer covariates"
+        raise ModelError(Problem(what, "participants" if few else "group.covariates", todo))
     means = matrix[:, design.n_leading :].mean(axis=0)
     matrix = np.column_stack([matrix[:, : design.n_leading], matrix[:, design.n_leading :] - means])
     for stop in range(design.n_leading, matrix.shape[1] + 1):

@@ -50,8 +50,9 @@ def _prepare(spec: ModelSpec, cohort: Cohort) -> tuple[Design, tuple[Problem, ..
     arms = np.full(len(people), "", dtype=object)
     arms[usable], levels, problems = arms_of(people[usable], spec.arm_column, reference)
     if not levels or not usable.any():
-        what = "no arm has two participants with both sessions"
-        raise ModelError(Problem(what, "participants.tsv", "see flow.tsv for what is missing"))
+        both = "images and both scores" if spec.kind == "symptoms" else "images"
+        what = f"no arm has two participants with both {both}"
+        raise ModelError(Problem(what, "participants", "see flow.tsv for who is missing"))
     if spec.kind == "baseline_adjusted" and len(levels) < 2:
         what = f"one arm only ('{levels[0]}'): there is nothing to compare"
         raise ModelError(Problem(what, "participants.tsv", "see the model of change instead"))

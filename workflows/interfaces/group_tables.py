@@ -128,16 +128,13 @@ def load_table(path: str | Path) -> pd.DataFrame:
 
 
 def save_table(table: pd.DataFrame, path: Path) -> str:
-    """Write a table; returns the path."""
+    """Write a table, empty texts as n/a; returns the path."""
     table = table.copy()
     for column, key in LABELS.items():
         if column in table:
             table[column] = [
                 with_prefix(str(label), key) if label else None for label in table[column]
             ]
-    for column in TEXTS:
-        if column in table:
-            table[column] = table[column].replace("", None)
     write_table(table, path)
     return str(path)
 
