@@ -44,8 +44,8 @@ def init_group_wf(
 ) -> Workflow:
     """Workflow from derivatives (or a table of measures) to OUTPUT_DIR/group.
 
-    Files are listed when the workflow is made, and their content decides whether a node
-    runs again. No input fields. Output fields: group_dir, group_files.
+    The files that are read are listed when the workflow is made; a node runs again if one of
+    them changed. outputnode: `group_dir`, `group_files`.
 
     Parameters
     ----------
@@ -57,21 +57,16 @@ def init_group_wf(
         A long table of measures instead of the derivatives.
     settings : Settings
         Settings of the study.
-    name : str
-        Name of the workflow.
     """
     group, order = settings.group, _session_order(settings)
     files_read = existing(bids_dir, DATASET_TABLES)
     tables: dict[str, str | list[str]] = {"bids_dir": str(bids_dir), "table_files": files_read}
     collect = _collect_node(output_dir, measures_table, settings, tables)
     change = Node(MeasureChange(session_order=order), "change")
-    model = OutcomeModel(alpha=group.alpha, **tables)
-    models = MapNode(model, iterfield=["model"], name="models", mem_gb=2)
-    models.inputs.model = [asdict(spec) for spec in model_specs(group)]
+    models = _model_nodes(group, tables)
     model_files = Node(Merge(1, ravel_inputs=True), "model_files")
     problem_files = Node(Merge(3, ravel_inputs=True), "problem_files")
-    scores = [score.name for score in group.scores]
-    flow = Node(CohortFlow(arm_column=group.arm_column or "", scores=scores, **tables), "flow")
+    flow = _flow_node(group, tables)
     files = Node(Merge(9, ravel_inputs=True), "files")
     save_group = Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True)
     outputnode = Node(IdentityInterface(["group_dir", "group_files"]), "outputnode")
@@ -166,6 +161,18 @@ def _collect_node(
             **tables,
         )
     return Node(interface, "collect")
+
+
+def _model_nodes(group: GroupSettings, tables: dict[str, str | list[str]]) -> MapNode:
+    model = OutcomeModel(alpha=group.alpha, **tables)
+    models = MapNode(model, iterfield=["model"], name="models", mem_gb=2)
+    models.inputs.model = [asdict(spec) for spec in model_specs(group)]
+    return models
+
+
+def _flow_node(group: GroupSettings, tables: dict[str, str | list[str]]) -> Node:
+    scores = [score.name for score in group.scores]
+    return Node(CohortFlow(arm_column=group.arm_column or "", scores=scores, **tables), "flow")
 
 
 def _found(path: Path, advice: str) -> str:

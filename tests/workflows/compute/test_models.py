@@ -284,7 +284,7 @@ def test_a_region_with_too_few_participants_keeps_its_row_and_says_why(trial):
 
 
 PROBLEMS = [
-    ({"arm_column": "gruop"}, "no column 'gruop' (group.arm_column)", "did you mean 'group'?"),
+    ({"arm_column": "groups"}, "no column 'groups' (group.arm_column)", "did you mean 'group'?"),
     (
         {"covariates": ("agee",)},
         "no column 'agee' (group.covariates)",

@@ -29,7 +29,7 @@ def test_labels_are_taken_with_or_without_prefix_and_missing_values_stay(write):
 
 
 ERRORS = [
-    ((HEADER.replace("value", "vlaue"), *ROWS), "column 'value' is missing; did you mean 'vlaue'"),
+    ((HEADER.replace("value", "val"), *ROWS), "column 'value' is missing; did you mean 'val'"),
     ((HEADER, ROWS[0], "02\tpre\tvolume\tx\t4,5\tml"), "line 3: 'value' is not a number; write a"),
     ((HEADER, *ROWS, "sub-01\tpre\tvolume\tx\t5\tml"), "line 2, 4: several rows have the same"),
     ((HEADER, "01\tn/a\tvolume\tx\t4\tml"), "line 2: 'session_id' is empty; fill it in"),
