@@ -58,7 +58,7 @@ class _Place(NamedTuple):
 
 
 def index_dataset(bids_dir: Path, subjects: frozenset[str] | None = None) -> pd.DataFrame:
-    """Table of the participants' files, one row each, in the order of their paths.
+    """Table of the participants' files, one row each, the same order every time.
 
     Only ``sub-*``, their ``ses-*`` and the BIDS data folders in them are read, so hidden
     files, ``derivatives``, ``sourcedata`` and ``code`` are left out and links cannot lead in

@@ -37,11 +37,11 @@ LEDGER_DICTIONARY: Mapping[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True)
 class Expected:
-    """Sessions and tasks that everybody should have; kinds of image that the dataset has."""
+    """Sessions and tasks that everybody should have; `order` if the settings give one."""
 
     sessions: tuple[str, ...]
-    modalities: tuple[str, ...]
     tasks: tuple[str, ...]
+    order: tuple[str, ...] = ()
 
 
 def make_ledger(
@@ -71,7 +71,7 @@ def make_ledger(
         days = {time.label: time.days_from_baseline for time in orders[label].sessions}
         own = [_image_row(image, days) for image in candidates]
         own += _missing_rows(label, candidates, expected, days)
-        rows += _in_time_order(own, [*days, *expected.sessions])
+        rows += _in_time_order(own, [*expected.order, *days, *expected.sessions])
     reason = "is in participants.tsv, but has no images"
     rows += [_row(label, "", "", MISSING, reason) for label in without_images]
     ledger = pd.DataFrame(rows, columns=list(LEDGER_DICTIONARY), dtype=object)
@@ -105,20 +105,15 @@ def _missing_rows(
     days: Mapping[str, float | None],
 ) -> list[dict[str, object]]:
     rows = []
+    wanted = [("T1w", ""), *(("bold", task) for task in expected.tasks)]
     for session in expected.sessions:
         there = {(c.modality, c.label("task")) for c in candidates if c.session == session}
-        absent = [(m, task) for m, task in _wanted(expected) if (m, task) not in there]
-        for modality, task in absent:
+        for modality, task in (kind for kind in wanted if kind not in there):
             what = f"BOLD of task {task}" if task else f"{modality} image"
             reason = f"no {what} in ses-{session}" if there else f"no images of ses-{session}"
             row = _row(label, session, modality, MISSING, reason)
             rows.append(row | {"days_from_baseline": days.get(session)})
     return rows
-
-
-def _wanted(expected: Expected) -> list[tuple[str, str]]:
-    anatomy = [(modality, "") for modality in expected.modalities if modality != "bold"]
-    return [*anatomy, *(("bold", task) for task in expected.tasks)]
 
 
 def _row(label: str, session: str, modality: str, status: str, reason: str) -> dict[str, object]:

@@ -259,7 +259,7 @@ def _expected(
     if selection.sessions:
         sessions = tuple(label for label in sessions if label in selection.sessions)
     tasks = dict.fromkeys(image.label("task") for image in asked if image.modality == FUNCTION)
-    return Expected(sessions, (ANATOMY,), tuple(task for task in tasks if task))
+    return Expected(sessions, tuple(task for task in tasks if task), rule.order)
 
 
 def _shared_sessions(images: Mapping[str, list[Candidate]]) -> tuple[str, ...]:

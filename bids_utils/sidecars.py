@@ -34,9 +34,18 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def json_names(folder: Path) -> tuple[str, ...]:
-    """Names of the JSON files in a folder."""
-    with os.scandir(folder) as entries:
-        return tuple(entry.name for entry in entries if entry.name.endswith(".json"))
+    """Names of the JSON files in a folder.
+
+    Raises
+    ------
+    DatasetError
+        The folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(entry.name for entry in entries if entry.name.endswith(".json"))
+    except OSError as error:
+        raise DatasetError(f"{folder}: the folder cannot be read: {error.strerror}") from error
 
 
 def read_metadata(
