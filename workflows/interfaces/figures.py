@@ -223,7 +223,12 @@ class ConnectivityFigure(SimpleInterface):
 
 def read_volume(path: str | Path) -> Volume:
     """Image turned to RAS+ order, missing values as 0."""
-    turned = nib.as_closest_canonical(nib.load(path))
+    return volume_of(nib.load(path))
+
+
+def volume_of(loaded: nib.Nifti1Image) -> Volume:
+    """Image in memory turned to RAS+ order, missing values as 0."""
+    turned = nib.as_closest_canonical(loaded)
     return Volume(np.nan_to_num(np.asanyarray(turned.dataobj, dtype=np.float32)), turned.affine)
 
 

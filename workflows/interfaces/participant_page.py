@@ -1,0 +1,218 @@
+"""The page of one participant, from what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bids_utils.derivatives import read_table, write_text
+from bids_utils.errors import DatasetError
+from bids_utils.names import BidsName, parse_name
+from workflows.interfaces.report_pages import cell_text, embedded_file, rendered
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Title of a picture, what it shows, and what good looks like."""
+
+    title: str
+    shows: str
+    good: str
+
+
+CAPTIONS = {
+    "mask": Caption(
+        "Brain mask",
+        "mean of the sessions with the outline of the brain mask in three planes",
+        "Good: the line follows the edge of the brain; no brain is cut off, no skull is inside.",
+    ),
+    "tissues": Caption(
+        "Grey and white matter",
+        "template with the outer edge of grey matter and the edge of white matter",
+        "Good: the lines follow the folds of the cortex on both sides and at all heights.",
+    ),
+    "session": Caption(
+        "The sessions on the same slices",
+        "T1w of each session resampled to the template",
+        "Good: switching between sessions, the brain keeps still; only brightness may differ.",
+    ),
+    "mni": Caption(
+        "Registration to the standard brain",
+        "participant in MNI152NLin2009aSym with outlines of the MNI brain and white matter",
+        "Good: the lines of the standard brain lie on the participant's edges and ventricles.",
+    ),
+    "atlas": Caption(
+        "Regions",
+        "template with the regions of the atlas in colour",
+        "Good: colours fill the grey matter, and left and right look alike.",
+    ),
+    "edges": Caption(
+        "BOLD and T1w",
+        "BOLD reference with edges of the T1w brain and its white matter",
+        "Good: the lines follow the brain in the BOLD picture; dark gaps are lost signal.",
+    ),
+    "motion": Caption(
+        "Head motion",
+        "framewise displacement, translations and rotations over time",
+        "Good: few peaks above the dashed line, and no jump that stays.",
+    ),
+    "carpet": Caption(
+        "Signal over time",
+        "signal of many voxels over time, grouped by tissue",
+        "Good: fine grain without vertical stripes; stripes at motion peaks are artefacts.",
+    ),
+    "connectivity": Caption(
+        "Connectivity",
+        "matrix of Fisher z between all regions",
+        "Good: left and right partners are related, and the whole is not one colour.",
+    ),
+}
+ANAT_ORDER = ("mask", "tissues", "mni", "atlas")
+RUN_ORDER = ("edges", "motion", "carpet", "connectivity")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page."""
+
+    source: str
+    caption: Caption
+    label: str
+
+    @property
+    def alt(self) -> str:
+        """What a reader who cannot see the picture is told."""
+        return f"{self.label}: {self.caption.shows}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: Path
+    name: BidsName
+
+
+def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ()) -> Path:
+    """Write sub-X.html from the ledger, figures and quality tables on disk; returns its path.
+
+    Raises
+    ------
+    DatasetError
+        Neither the ledger nor a folder knows the participant, or the page cannot be written.
+    """
+    ledger = ledger_of(output_dir, participant)
+    folder = output_dir / f"sub-{participant}"
+    if not len(ledger) and not folder.is_dir():
+        raise DatasetError(
+            f"{output_dir}: no participant sub-{participant} in ledger.tsv and no folder of that "
+            "name; run the participant level first"
+        )
+    order = list(dict.fromkeys(ledger.get("session_id", ())))
+    found = found_figures(folder)
+    page = rendered(
+        "participant.html.j2",
+        title=f"sub-{participant}",
+        sessions=session_rows(ledger),
+        scans=scan_rows(ledger),
+        failures=list(failures),
+        anatomy=[_picture(item) for desc in ANAT_ORDER for item in _of(found, desc)],
+        session_pictures=[_picture(item) for item in in_time_order(_of(found, "session"), order)],
+        session_caption=CAPTIONS["session"],
+        runs=run_sections(found, order),
+        quality=quality_tables(folder, order),
+    )
+    target = output_dir / f"sub-{participant}.html"
+    write_text(page, target)
+    return target
+
+
+def ledger_of(output_dir: Path, participant: str) -> pd.DataFrame:
+    """Rows of a participant in ledger.tsv, in its order; no rows without the file."""
+    path = output_dir / "ledger.tsv"
+    if not path.is_file():
+        return pd.DataFrame()
+    ledger = read_table(path, text_columns=("reason", "scanner", "modality", "status"))
+    return ledger[ledger["participant_id"] == f"sub-{participant}"]
+
+
+def session_rows(ledger: pd.DataFrame) -> list[dict[str, str]]:
+    """Sessions in the order of the ledger with days from baseline and number of used scans."""
+    rows = []
+    for session in dict.fromkeys(ledger.get("session_id", ())):
+        part = ledger[ledger["session_id"] == session]
+        days = part["days_from_baseline"].dropna() if "days_from_baseline" in part else ()
+        scanner = part["scanner"].dropna() if "scanner" in part else ()
+        rows.append(
+            {
+                "session": session,
+                "days": cell_text(float(days.iloc[0]) if len(days) else None),
+                "used": str(int((part["status"] == "used").sum())),
+                "scanner": cell_text(scanner.iloc[0] if len(scanner) else None),
+            }
+        )
+    return rows
+
+
+def scan_rows(ledger: pd.DataFrame) -> list[dict[str, str]]:
+    """Images of the ledger with what became of them and why."""
+    columns = ("session_id", "modality", "run", "status", "reason")
+    return [
+        {column: cell_text(row.get(column)) for column in columns}
+        for row in ledger.to_dict("records")
+    ]
+
+
+def found_figures(folder: Path) -> list[_Found]:
+    """Pictures of a participant whose names say what they show."""
+    paths = sorted({*folder.glob("figures/*.png"), *folder.glob("ses-*/figures/*.png")})
+    named = [(path, parse_name(path.name)) for path in paths]
+    return [_Found(path, name) for path, name in named if name and name.get("desc") in CAPTIONS]
+
+
+def in_time_order(found: list[_Found], order: list[str]) -> list[_Found]:
+    """Figures in the order of the sessions of the ledger, unknown sessions at the end."""
+    place = {session: number for number, session in enumerate(order)}
+    return sorted(found, key=lambda item: place.get(f"ses-{item.name.get('ses')}", len(order)))
+
+
+def run_sections(found: list[_Found], order: list[str]) -> list[dict[str, object]]:
+    """Pictures of each BOLD run, runs in time order."""
+    runs: dict[str, list[_Found]] = {}
+    for item in in_time_order([f for f in found if f.name.suffix == "bold"], order):
+        runs.setdefault(run_title(item.name), []).append(item)
+    return [
+        {"title": title, "pictures": [_picture(f) for desc in RUN_ORDER for f in _of(part, desc)]}
+        for title, part in runs.items()
+    ]
+
+
+def run_title(name: BidsName) -> str:
+    """Entities that tell a run from others, such as "ses-pre task-rest run-1"."""
+    kept = [(key, value) for key, value in name.entities if key not in ("sub", "desc")]
+    return " ".join(f"{key}-{value}" for key, value in kept)
+
+
+def quality_tables(folder: Path, order: list[str]) -> list[dict[str, object]]:
+    """Numbers of the one-row quality tables, each with where it belongs, in time order."""
+    paths = [*folder.glob("anat/*_qc.tsv"), *sorted(folder.glob("ses-*/func/*_desc-qc_bold.tsv"))]
+    named = [(path, parse_name(path.name)) for path in paths]
+    found = [_Found(path, name) for path, name in named if name]
+    anatomy = [item for item in found if item.name.suffix != "bold"]
+    runs = in_time_order([item for item in found if item.name.suffix == "bold"], order)
+    tables = []
+    for item in (*anatomy, *runs):
+        for row in read_table(item.path).head(1).to_dict("records"):
+            cells = [(str(key), cell_text(value)) for key, value in row.items()]
+            tables.append({"title": run_title(item.name) or "anatomy", "cells": cells})
+    return tables
+
+
+def _of(found: list[_Found], desc: str) -> list[_Found]:
+    return [item for item in found if item.name.get("desc") == desc]
+
+
+def _picture(item: _Found) -> Picture:
+    label = run_title(item.name)
+    return Picture(embedded_file(item.path), CAPTIONS[str(item.name.get("desc"))], label or "T1w")
