@@ -12,6 +12,7 @@ from scipy import ndimage, optimize
 from workflows.compute.motion import pose_from_parameters
 
 EDGE_SMOOTHING_MM = 1.0
+MIN_STEEPNESS = 0.05
 STEP_MM = 2.0
 PRECISION = {"xtol": 0.005, "ftol": 1e-6}
 MAX_MOTION_MM = 10.0
@@ -40,16 +41,18 @@ def white_matter_edge(segmentation, affine, white=2, grey=1, max_points=12_000):
     inside = (segmentation == white).astype(float)
     smooth = ndimage.gaussian_filter(inside, EDGE_SMOOTHING_MM / sizes)
     near_grey = ndimage.binary_dilation(segmentation == grey, iterations=2)
-    at = np.argwhere((np.abs(smooth - 0.5) < 0.15) & near_grey)
+    slopes = np.stack(np.gradient(smooth), axis=-1) @ np.linalg.inv(affine[:3, :3])
+    steepness = np.linalg.norm(slopes, axis=-1)
+    at_edge = (np.abs(smooth - 0.5) < 0.15) & (steepness > MIN_STEEPNESS) & near_grey
+    at = np.argwhere(at_edge)
     if len(at) < 100:
         raise ValueError("segmentation: fewer than 100 edge points between white and grey matter")
     at = at[:: max(1, len(at) // max_points)]
-    slopes = np.stack(np.gradient(smooth), axis=-1)[tuple(at.T)] @ np.linalg.inv(affine[:3, :3])
-    steepness = np.linalg.norm(slopes, axis=1, keepdims=True)
+    index = tuple(at.T)
+    into_white = slopes[index] / steepness[index][:, None]
     points = at @ affine[:3, :3].T + affine[:3, 3]
-    into_white = slopes / steepness
-    to_edge = (0.5 - smooth[tuple(at.T)])[:, None] / steepness
-    return points + to_edge * into_white, -into_white
+    to_edge = (0.5 - smooth[index]) / steepness[index]
+    return points + to_edge[:, None] * into_white, -into_white
 
 
 def contrast_across(image, affine, points, normals):

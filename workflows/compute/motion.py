@@ -15,7 +15,7 @@ MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 FIVE_POINT_SLOPE = np.array([1, -8, 0, 8, -1]) / 12
 BORDER_VOXELS = 2
 MAX_STEPS = 20
-TOLERANCE_MM = 0.001
+TOLERANCE_MM = 0.005
 
 
 def grid_centre(shape, affine):
@@ -77,7 +77,7 @@ def reference_volume(series):
     return int(distance.argmin())
 
 
-def head_poses(series, affine, reference, fwhm_mm=5.0, max_points=20_000):
+def head_poses(series, affine, reference, fwhm_mm=5.0, max_points=10_000):
     """Head poses (n_volumes, 4, 4) of a series, by least squares against one volume.
 
     Inverse compositional Gauss-Newton (Baker & Matthews 2004): the slopes come from the smoothed
