@@ -28,7 +28,7 @@ from workflows.cli import main as braindelta
 TRUE_TR_S = 2.0
 HALVES = {"pre": slice(0, 78), "post": slice(78, 156)}
 MS_FILES = {"pre": "study1_T1W.nii.gz", "post": "study2_T1W.nii.gz"}
-MS_DATES = {"pre": "2000-01-01", "post": "2000-03-22"}
+MS_DATES = {"pre": "2000-01-01T00:00:00", "post": "2000-03-22T00:00:00"}
 SETTINGS = """\
 sessions: {order: [pre, post]}
 func: {min_clean_minutes: 2.0}

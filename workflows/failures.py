@@ -6,11 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_utils.errors import DatasetError, PipelineError, SettingsError, ToolError
+
 ERROR_LINE = re.compile(
     r"^\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt)): ?(.*)$"
 )
-PLAIN_ERRORS = ("DatasetError", "ToolError", "SettingsError", "PipelineError")
-EXIT_CODES = {"SettingsError": 2, "DatasetError": 3, "ToolError": 4}
+PLAIN_ERRORS = {
+    kind.__name__: kind for kind in (PipelineError, SettingsError, DatasetError, ToolError)
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,11 @@ class Failure:
     @property
     def exit_code(self) -> int:
         """Exit code of this kind of error; 1 where it is none the user can act on."""
-        return EXIT_CODES.get(self.error, 1)
+        return PLAIN_ERRORS.get(self.error, PipelineError).exit_code
+
+    def as_error(self) -> PipelineError:
+        """The error to raise where this failure ends the whole call."""
+        return PLAIN_ERRORS.get(self.error, PipelineError)(self.sentence)
 
     @property
     def sentence(self) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from traceback import format_exception
 from typing import TypedDict
 
 from nipype.interfaces.base.support import InterfaceResult
@@ -28,10 +30,17 @@ class NodeResult(TypedDict):
 
 
 class LocalPlugin(MultiProcPlugin):
-    """Nipype's MultiProc with workers that start clean and whose death is noticed."""
+    """Nipype's MultiProc with workers that start clean and whose death is noticed.
 
-    def __init__(self, plugin_args: dict[str, object]) -> None:
+    `progress` is called with each node and its status. It is no plugin argument, since
+    Nipype would send those to the workers.
+    """
+
+    def __init__(
+        self, plugin_args: dict[str, float | bool], progress: Callable[[Node, str], None]
+    ) -> None:
         super().__init__(plugin_args={**plugin_args, "mp_context": "forkserver"})
+        self._status_callback = progress
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
@@ -46,8 +55,12 @@ class LocalPlugin(MultiProcPlugin):
         return self._taskid
 
     def _keep_result(self, taskid: int, future: Future[NodeResult]) -> None:
-        killed: NodeResult = {"result": None, "traceback": [KILLED], "taskid": taskid}
-        self._taskresult[taskid] = killed if future.exception() else future.result()
+        error = future.exception()
+        if error is None:
+            self._taskresult[taskid] = future.result()
+            return
+        lines = [KILLED] if isinstance(error, BrokenProcessPool) else format_exception(error)
+        self._taskresult[taskid] = {"result": None, "traceback": lines, "taskid": taskid}
 
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(

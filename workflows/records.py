@@ -14,6 +14,7 @@ from bids_utils.derivatives import write_json
 from bids_utils.plan import ParticipantPlan
 from configs.settings import Settings
 from workflows.failures import Failure
+from workflows.participant import input_files
 
 Status = Literal["done", "failed", "not started"]
 
@@ -31,6 +32,11 @@ class Record:
 def record_file(output_dir: Path, participant: str) -> Path:
     """File that holds the record of a participant."""
     return output_dir / "logs" / f"sub-{participant}" / "status.json"
+
+
+def crash_folder(output_dir: Path, participant: str) -> Path:
+    """Folder of the crash files of a participant."""
+    return output_dir / "logs" / f"sub-{participant}" / "crash"
 
 
 def read_record(output_dir: Path, participant: str) -> Record:
@@ -73,10 +79,3 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     content = json.dumps([version("braindelta"), used, sorted(facts)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def input_files(participant: ParticipantPlan) -> list[Path]:
-    """Images that are read for a participant."""
-    images = [session.t1w_file for session in participant.sessions if session.t1w_file]
-    runs = [run.file for session in participant.sessions for run in session.bold_runs]
-    return [*images, *runs]

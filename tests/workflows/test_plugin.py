@@ -1,7 +1,7 @@
 """Running nodes: failures stay with their participant, also when a worker is killed."""
 
 import pytest
-from nipype.pipeline.engine import Node, Workflow
+from nipype.pipeline.engine import MapNode, Node, Workflow
 from nodes import Step
 from rich.console import Console
 
@@ -16,7 +16,7 @@ def two_participants(folder, fate):
     for label, own_fate in (("01", fate), ("02", "live")):
         one = Workflow(f"sub_{label}_wf")
         first = Node(Step(value=1, fate=own_fate), name="first")
-        second = Node(Step(fate="live"), name="second")
+        second = MapNode(Step(fate="live"), ["value"], name="second")
         one.connect(first, "out", second, "value")
         top.add_nodes([one])
     top.config["execution"] = {
@@ -34,7 +34,7 @@ def run(folder, fate, nprocs):
     console = Console(record=True, width=200, force_terminal=False, quiet=False)
     titles = {"sub_01_wf": "sub-01", "sub_02_wf": "sub-02"}
     with NodeProgress(workflow, titles, console) as progress:
-        plugin = LocalPlugin({"n_procs": nprocs, "status_callback": progress})
+        plugin = LocalPlugin({"n_procs": nprocs}, progress)
         if fate == "live":
             workflow.run(plugin=plugin)
         else:

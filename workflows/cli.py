@@ -1,0 +1,143 @@
+"""The braindelta command: options, messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_utils.errors import PipelineError
+
+if TYPE_CHECKING:
+    from workflows.run import Options
+
+DESCRIPTION = """\
+From MRI before and after treatment (BIDS) to regional brain change, its uncertainty and its
+relation to symptoms. Usual order: plan (look), participant (images), group (change, models,
+report)."""
+EPILOG = """\
+exit codes: 0 done; 1 failed; 2 usage or settings; 3 dataset; 4 a tool failed;
+10 some participants or models failed, the rest is done; 11 nothing to do"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code of one call of the command; a user's mistake is one message, a bug a traceback."""
+    arguments = build_parser().parse_args(argv)
+    os.environ.setdefault("NO_ET", "1")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=_level(arguments))
+    from workflows import run  # imaging libraries load here, so that --help is quick
+
+    try:
+        return run.execute(_options(arguments))
+    except PipelineError as error:
+        sys.stderr.write(f"braindelta: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("braindelta: interrupted; run the same command again to go on\n")
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of the command, in the words of BIDS Apps."""
+    parser = argparse.ArgumentParser(
+        prog="braindelta",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bids_dir", type=Path, help="dataset in BIDS, only read")
+    parser.add_argument("output_dir", type=Path, help="where the derivatives are written")
+    parser.add_argument("level", choices=("plan", "participant", "group", "status"))
+    parser.add_argument("--version", action="version", version=_version())
+    _add_selection(parser.add_argument_group("which data"))
+    _add_analysis(parser.add_argument_group("how"))
+    _add_running(parser.add_argument_group("running"))
+    return parser
+
+
+def _add_selection(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="only these participants, with or without sub-",
+    )
+    group.add_argument(
+        "--session-label",
+        "--session_label",
+        "--session-id",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="only these sessions, with or without ses-",
+    )
+    group.add_argument(
+        "--task-id", nargs="+", default=[], metavar="TASK", help="only BOLD of these tasks"
+    )
+    group.add_argument(
+        "--bids-filter-file",
+        type=Path,
+        metavar="JSON",
+        help='as in fMRIPrep: {"t1w": {"acquisition": ...}, "bold": {...}}',
+    )
+    group.add_argument("--skip-bids-validation", action="store_true")
+
+
+def _add_analysis(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--settings", type=Path, metavar="YAML", help="the science of the study")
+    group.add_argument(
+        "--measures",
+        type=Path,
+        metavar="TSV",
+        help="group: a long table of your own measures instead of images",
+    )
+    group.add_argument("--random-seed", type=int, metavar="N", help="instead of the settings' one")
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--nprocs", "--n-cpus", type=int, default=1, metavar="N", help="cores")
+    group.add_argument("--mem-gb", type=float, metavar="GB", help="memory that may be used")
+    group.add_argument(
+        "-w", "--work-dir", type=Path, metavar="DIR", help="default: OUTPUT_DIR/work"
+    )
+    group.add_argument(
+        "--clean-workdir", action="store_true", help="delete the work of finished participants"
+    )
+    group.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    group.add_argument("--stop-on-first-crash", action="store_true")
+    group.add_argument("--reports-only", action="store_true", help="only write the HTML anew")
+    group.add_argument("--boilerplate-only", action="store_true", help="only logs/CITATION.md")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="more; -vv everything")
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    from workflows.run import Options
+
+    values = vars(arguments) | {
+        "bids_dir": arguments.bids_dir.absolute(),
+        "output_dir": arguments.output_dir.absolute(),
+        "work_dir": (arguments.work_dir or arguments.output_dir / "work").absolute(),
+        "participant_label": tuple(arguments.participant_label),
+        "session_label": tuple(arguments.session_label),
+        "task_id": tuple(arguments.task_id),
+    }
+    return Options(**values)
+
+
+def _level(arguments: argparse.Namespace) -> int:
+    return [logging.WARNING, logging.INFO, logging.DEBUG][min(arguments.verbose, 2)]
+
+
+def _version() -> str:
+    return f"braindelta {version('braindelta')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""All images of one participant: anatomy of all sessions, each BOLD run, pictures, saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nipype.pipeline.engine import Node, Workflow
+
+from bids_utils.derivatives import source_address
+from bids_utils.plan import BoldRun, ParticipantPlan, SessionPlan
+from configs.atlases import find_atlas
+from configs.settings import Settings
+from workflows.anat import ANAT_OUTPUTS, init_anat_wf
+from workflows.figures import (
+    ANAT_FIGURE_OUTPUTS,
+    BOLD_FIGURE_OUTPUTS,
+    init_anat_figures_wf,
+    init_bold_figures_wf,
+)
+from workflows.func import BOLD_OUTPUTS, TEMPLATE_FIELDS, init_bold_wf
+from workflows.interfaces.save import Output, Place, SaveDerivatives, output_file
+
+ATLAS_LABEL = "{atlas}"
+ANATOMY = (*ANAT_OUTPUTS, *ANAT_FIGURE_OUTPUTS)
+FUNCTION = (*BOLD_OUTPUTS, *BOLD_FIGURE_OUTPUTS)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all participants share: folders and settings."""
+
+    bids_dir: Path
+    output_dir: Path
+    settings: Settings
+
+
+def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
+    """Everything of one participant, from raw images to files in the derivative dataset.
+
+    No input fields: images, places and settings come from the plan. The order of the
+    sessions decides nothing but the order of the lists.
+    """
+    atlas = find_atlas(study.settings.atlas.name)
+    scanned = t1w_sessions(participant)
+    workflow = Workflow(f"sub_{participant.label}_wf")
+    anat_wf = init_anat_wf(len(scanned), study.settings)
+    anat_wf.inputs.inputnode.t1w_files = [str(session.t1w_file) for session in scanned]
+    anat_wf.inputs.inputnode.atlas_file = str(atlas.file)
+    anat_wf.inputs.inputnode.atlas_labels_file = str(atlas.labels_file)
+    figures_wf = init_anat_figures_wf(tuple(session.label for session in scanned))
+    connect_same(workflow, anat_wf, figures_wf)
+    places = anat_places(participant, study.bids_dir)
+    for scope, own in places.items():
+        save_outputs(workflow, anat_wf, of_scope(ANAT_OUTPUTS, scope), own, study)
+        save_outputs(workflow, figures_wf, of_scope(ANAT_FIGURE_OUTPUTS, scope), own, study)
+    for run in bold_runs(participant):
+        add_bold_run(workflow, anat_wf, run, study)
+    return workflow
+
+
+def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Study) -> None:
+    """Add the processing of one BOLD run to the workflow of its participant."""
+    settings = study.settings
+    atlas = find_atlas(settings.atlas.name)
+    name = "_".join(["bold", *(f"{key}_{label}" for key, label in run.entities if key != "sub")])
+    bold_wf = init_bold_wf(run, settings, f"{name}_wf")
+    bold_wf.inputs.inputnode.atlas_file = str(atlas.file)
+    bold_wf.inputs.inputnode.atlas_labels_file = str(atlas.labels_file)
+    figures_wf = init_bold_figures_wf(
+        run.repetition_time_s, settings.func.fd_threshold_mm, f"{name}_figures_wf"
+    )
+    for field in TEMPLATE_FIELDS:
+        if field != "atlas_file":
+            workflow.connect(anat_wf, f"outputnode.{field}", bold_wf, f"inputnode.{field}")
+    connect_same(workflow, bold_wf, figures_wf)
+    places = [run_place(run, study.bids_dir)]
+    save_outputs(workflow, bold_wf, BOLD_OUTPUTS, places, study)
+    save_outputs(workflow, figures_wf, BOLD_FIGURE_OUTPUTS, places, study)
+
+
+def connect_same(workflow: Workflow, source: Workflow, target: Workflow) -> None:
+    """Connect all outputs of one workflow to the inputs of the same name of another."""
+    given = source.get_node("outputnode").outputs.copyable_trait_names()
+    for field in target.get_node("inputnode").inputs.copyable_trait_names():
+        if field in given:
+            workflow.connect(source, f"outputnode.{field}", target, f"inputnode.{field}")
+
+
+def save_outputs(
+    workflow: Workflow,
+    source: Workflow,
+    outputs: tuple[Output, ...],
+    places: list[Place],
+    study: Study,
+) -> None:
+    """Save outputs of a workflow in the derivative dataset, one file for each place."""
+    if not outputs:
+        return
+    named = with_atlas(outputs, find_atlas(study.settings.atlas.name).name)
+    save = Node(SaveDerivatives(outputs=named), name=f"save_{source.name}_{outputs[0].scope}")
+    save.inputs.output_dir = str(study.output_dir)
+    save.inputs.places = places
+    for row in outputs:
+        workflow.connect(source, f"outputnode.{row.field}", save, row.field)
+
+
+def expected_files(participant: ParticipantPlan, settings: Settings) -> Iterator[Path]:
+    """Paths, relative to the derivative dataset, of all that a finished participant has."""
+    atlas = find_atlas(settings.atlas.name).name
+    for scope, places in anat_places(participant, Path("/")).items():
+        for row in with_atlas(of_scope(ANATOMY, scope), atlas):
+            yield from (output_file(row, place) for place in places)
+    for run in bold_runs(participant):
+        for row in with_atlas(FUNCTION, atlas):
+            yield output_file(row, run_place(run, Path("/")))
+
+
+def anat_places(participant: ParticipantPlan, bids_dir: Path) -> dict[str, list[Place]]:
+    """Where files of the participant, and of each session with a T1w image, go."""
+    scanned = t1w_sessions(participant)
+    subject = (("sub", participant.label),)
+    sources = {s.label: source_address(bids_dir, s.t1w_file) for s in scanned if s.t1w_file}
+    sessions = [Place((*subject, ("ses", label)), (source,)) for label, source in sources.items()]
+    return {"participant": [Place(subject, tuple(sources.values()))], "session": sessions}
+
+
+def run_place(run: BoldRun, bids_dir: Path) -> Place:
+    """Where files of a BOLD run go."""
+    return Place(run.entities, (source_address(bids_dir, run.file),))
+
+
+def t1w_sessions(participant: ParticipantPlan) -> list[SessionPlan]:
+    """Sessions with a T1w image, in time order."""
+    return [session for session in participant.sessions if session.t1w_file is not None]
+
+
+def bold_runs(participant: ParticipantPlan) -> list[BoldRun]:
+    """BOLD runs of all sessions."""
+    return [run for session in participant.sessions for run in session.bold_runs]
+
+
+def input_files(participant: ParticipantPlan) -> list[Path]:
+    """Images that are read for a participant."""
+    anatomy = [session.t1w_file for session in participant.sessions if session.t1w_file]
+    return [*anatomy, *(run.file for run in bold_runs(participant))]
+
+
+def of_scope(outputs: tuple[Output, ...], scope: str) -> tuple[Output, ...]:
+    """Rows of a table of outputs that belong to the participant, or to each session."""
+    return tuple(row for row in outputs if row.scope == scope)
+
+
+def with_atlas(outputs: tuple[Output, ...], atlas: str) -> tuple[Output, ...]:
+    """Rows with the name of the atlas in place of `{atlas}`."""
+    return tuple(
+        replace(
+            row,
+            entities=tuple((k, atlas if v == ATLAS_LABEL else v) for k, v in row.entities),
+        )
+        for row in outputs
+    )

@@ -1,0 +1,359 @@
+"""One call of the command: plan, run what is not done, and say truly how it ended."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+from nipype.pipeline.engine import Workflow
+from rich.console import Console
+
+from bids_utils.derivatives import (
+    Generator,
+    read_table,
+    validate_bids,
+    write_bidsignore,
+    write_dataset_description,
+    write_table,
+    write_text,
+)
+from bids_utils.errors import DatasetError, SettingsError
+from bids_utils.filters import read_filters
+from bids_utils.index import Selection
+from bids_utils.names import with_prefix
+from bids_utils.plan import LEDGER_DICTIONARY, ParticipantPlan, Plan, PlanRequest, make_plan
+from configs.atlases import find_atlas
+from configs.settings import Settings, dump_settings, load_settings
+from workflows.citation import methods_text
+from workflows.failures import Failure, read_failures
+from workflows.group import init_group_wf
+from workflows.interfaces.headers import read_image_facts
+from workflows.participant import Study, expected_files, init_participant_wf
+from workflows.plugin import LocalPlugin
+from workflows.progress import NodeProgress
+from workflows.records import Record, crash_folder, fingerprint, read_record, write_record
+from workflows.report import write_group_report, write_participant_report
+from workflows.tables import plan_table, status_table
+
+LOGGER = logging.getLogger(__name__)
+DONE, FAILED, SOME_FAILED, NOTHING_TO_DO = 0, 1, 10, 11
+CODE_URL = "https://github.com/braindelta/braindelta"
+IGNORED = (
+    "*.html",
+    "*_morph.*",
+    "*_relmat.*",
+    "*_timeseries.*",
+    "*_qc.*",
+    "*_bold.tsv",
+    "*_bold.json",
+    "*_xfm.*",
+    "*_atlas-*",
+    "**/figures/**",
+    "group/**",
+    "logs/**",
+    "work/**",
+    "ledger.*",
+    "settings.yaml",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, with full paths."""
+
+    bids_dir: Path
+    output_dir: Path
+    level: str
+    work_dir: Path
+    participant_label: tuple[str, ...] = ()
+    session_label: tuple[str, ...] = ()
+    task_id: tuple[str, ...] = ()
+    bids_filter_file: Path | None = None
+    skip_bids_validation: bool = False
+    settings: Path | None = None
+    measures: Path | None = None
+    random_seed: int | None = None
+    nprocs: int = 1
+    mem_gb: float | None = None
+    clean_workdir: bool = False
+    dry_run: bool = False
+    stop_on_first_crash: bool = False
+    reports_only: bool = False
+    boilerplate_only: bool = False
+    verbose: int = 0
+
+
+def execute(options: Options) -> int:
+    """Exit code of one call of the command."""
+    settings = effective_settings(options)
+    if options.output_dir == options.bids_dir:
+        raise SettingsError(f"{options.output_dir}: the output folder must not be the dataset")
+    if options.measures is not None and options.level != "group":
+        raise SettingsError("--measures brings a table instead of images: use the level group")
+    find_atlas(settings.atlas.name)
+    levels = {"plan": run_plan, "participant": run_participants, "group": run_group}
+    return levels.get(options.level, run_status)(options, settings, Console())
+
+
+def effective_settings(options: Options) -> Settings:
+    """Settings of the file with the seed of the command line, if one was given."""
+    settings = load_settings(options.settings)
+    if options.random_seed is None:
+        return settings
+    return settings.model_copy(update={"random_seed": options.random_seed})
+
+
+def make_cohort_plan(options: Options, settings: Settings) -> Plan:
+    """Who will be processed with which files, of what the command line asks for."""
+    filters = read_filters(options.bids_filter_file) if options.bids_filter_file else {}
+    request = PlanRequest(
+        bids_dir=options.bids_dir,
+        order=settings.sessions.order,
+        interval_days=settings.sessions.interval_days,
+        tr_tolerance_s=settings.func.tr_tolerance_s,
+        selection=Selection(
+            options.participant_label, options.session_label, options.task_id, filters
+        ),
+    )
+    return make_plan(request, read_image_facts)
+
+
+def check_dataset(options: Options) -> None:
+    """Stop if the dataset is not valid BIDS; not once for each job of a cluster.
+
+    Raises
+    ------
+    DatasetError
+        The validator found errors; the first ones are in the message.
+    """
+    if options.skip_bids_validation or options.participant_label:
+        return
+    errors = validate_bids(options.bids_dir)
+    if errors:
+        shown = "\n  ".join(errors[:10])
+        more = f"\n  and {len(errors) - 10} more" if len(errors) > 10 else ""
+        raise DatasetError(
+            f"{options.bids_dir}: not valid BIDS:\n  {shown}{more}\n"
+            "correct this, or go on with --skip-bids-validation"
+        )
+
+
+def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | None) -> None:
+    """Write what describes the derivative dataset: settings, methods, ledger.
+
+    The ledger of the whole dataset is written only where the whole dataset was planned, so
+    that jobs for single participants do not overwrite each other's.
+    """
+    root = options.output_dir
+    generator = Generator("braindelta", version("braindelta"), CODE_URL)
+    write_dataset_description(root, options.bids_dir, generator)
+    write_bidsignore(root, IGNORED)
+    write_text(dump_settings(settings), root / "settings.yaml")
+    methods = methods_text(settings, find_atlas(settings.atlas.name))
+    write_text(methods, root / "logs" / "CITATION.md")
+    if ledger is not None and not options.participant_label:
+        write_table(ledger, root / "ledger.tsv", LEDGER_DICTIONARY)
+
+
+def run_plan(options: Options, settings: Settings, console: Console) -> int:
+    """Show and write what would be done with which file."""
+    check_dataset(options)
+    plan = make_cohort_plan(options, settings)
+    console.print(plan_table(plan))
+    if not options.dry_run:
+        prepare_output(options, settings, plan.ledger)
+        console.print(f"Written: {options.output_dir / 'ledger.tsv'}", soft_wrap=True)
+    return DONE if plan.participants else NOTHING_TO_DO
+
+
+def run_participants(options: Options, settings: Settings, console: Console) -> int:
+    """Process the participants that are not done; one failure does not stop the others."""
+    check_dataset(options)
+    plan = make_cohort_plan(options, settings)
+    study = Study(options.bids_dir, options.output_dir, settings)
+    todo = [p for p in plan.participants if not is_done(p, study)]
+    console.print(plan_table(plan))
+    console.print(f"{len(plan.participants)} planned, {len(todo)} to do")
+    if options.dry_run:
+        return DONE if todo else NOTHING_TO_DO
+    prepare_output(options, settings, plan.ledger)
+    if options.boilerplate_only:
+        return DONE
+    if not options.reports_only:
+        run_images(todo, study, options, console)
+    for participant in plan.participants if options.reports_only else todo:
+        rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(participant.label, "sub")]
+        write_table(rows, ledger_file(options.output_dir, participant.label), LEDGER_DICTIONARY)
+        write_participant_report(options.output_dir, participant.label)
+    records = {p.label: read_record(options.output_dir, p.label) for p in plan.participants}
+    show_failures(records, console)
+    return exit_code(records, plan, bool(todo))
+
+
+def run_images(
+    todo: list[ParticipantPlan], study: Study, options: Options, console: Console
+) -> None:
+    """Run the participant workflows in one graph, then write how each of them ended."""
+    workflow = Workflow("participants_wf", base_dir=str(options.work_dir))
+    workflow.config = execution_config(options, options.output_dir / "logs")
+    titles = {}
+    for participant in todo:
+        crash_dir = crash_folder(options.output_dir, participant.label)
+        shutil.rmtree(crash_dir, ignore_errors=True)
+        one = init_participant_wf(participant, study)
+        workflow.add_nodes([one])
+        titles[one.name] = with_prefix(participant.label, "sub")
+        for name in one.list_node_names():
+            one.get_node(name).config = execution_config(options, crash_dir)
+    if todo:
+        run_graph(workflow, titles, options, console)
+    for participant in todo:
+        close_participant(participant, study, options)
+
+
+def run_graph(
+    workflow: Workflow, titles: dict[str, str], options: Options, console: Console
+) -> None:
+    """Run a workflow on the cores given; failed nodes leave crash files and stop nobody else."""
+    with NodeProgress(workflow, titles, console) as progress:
+        arguments: dict[str, float | bool] = {
+            "n_procs": options.nprocs,
+            "raise_insufficient": False,
+        }
+        if options.mem_gb is not None:
+            arguments["memory_gb"] = options.mem_gb
+        try:
+            workflow.run(plugin=LocalPlugin(arguments, progress))
+        except RuntimeError as error:
+            LOGGER.info("%s", error)
+            if not progress.failed:
+                raise
+
+
+def execution_config(options: Options, crash_dir: Path) -> dict[str, dict[str, str]]:
+    """Nipype's configuration for one run: text crash files, no report files, quick polling."""
+    execution = {
+        "crashdump_dir": str(crash_dir),
+        "crashfile_format": "txt",
+        "create_report": "false",
+        "check_version": "false",
+        "poll_sleep_duration": "0.05",
+        "stop_on_first_crash": str(options.stop_on_first_crash).lower(),
+    }
+    return {"execution": execution}
+
+
+def close_participant(participant: ParticipantPlan, study: Study, options: Options) -> None:
+    """Write how it ended: done only if each expected file is there."""
+    failures = read_failures(crash_folder(study.output_dir, participant.label))
+    missing = missing_files(participant, study)
+    if missing and not failures:
+        cause = f"{len(missing)} files are missing, the first is {missing[0]}; run it again"
+        failures = [Failure("saving", "ToolError", cause, "")]
+    print_ = fingerprint(participant, study.settings)
+    record = write_record(study.output_dir, participant.label, print_, failures)
+    if options.clean_workdir and record.status == "done":
+        shutil.rmtree(options.work_dir / "participants_wf" / f"sub_{participant.label}_wf")
+
+
+def missing_files(participant: ParticipantPlan, study: Study) -> list[Path]:
+    """Expected files of a participant that are not there."""
+    expected = expected_files(participant, study.settings)
+    return [file for file in expected if not (study.output_dir / file).is_file()]
+
+
+def is_done(participant: ParticipantPlan, study: Study) -> bool:
+    """Whether the same inputs and settings were processed before and all files are there."""
+    record = read_record(study.output_dir, participant.label)
+    same = record.fingerprint == fingerprint(participant, study.settings)
+    return record.status == "done" and same and not missing_files(participant, study)
+
+
+def run_group(options: Options, settings: Settings, console: Console) -> int:
+    """Measures, change, models and report of all participants that are there."""
+    records: dict[str, Record] = {}
+    ledger = None
+    if options.measures is None:
+        plan = make_cohort_plan(options, settings)
+        ledger = plan.ledger
+        records = {p.label: read_record(options.output_dir, p.label) for p in plan.participants}
+        if not any(record.status == "done" for record in records.values()):
+            raise DatasetError(f"{options.output_dir}: nobody is done; run the level participant")
+    if options.dry_run:
+        console.print(status_table(records))
+        return DONE
+    prepare_output(options, settings, ledger)
+    if options.boilerplate_only:
+        return DONE
+    if not options.reports_only:
+        run_models(options, settings, console)
+    write_group_report(options.output_dir)
+    console.print(f"Report: {options.output_dir / 'group' / 'report.html'}", soft_wrap=True)
+    show_failures(records, console)
+    problems = read_table(options.output_dir / "group" / "problems.tsv")
+    for row in problems.itertuples():
+        console.print(f"problem: {row.where}: {row.what}; {row.what_to_do}", highlight=False)
+    incomplete = any(record.status != "done" for record in records.values())
+    return SOME_FAILED if incomplete or len(problems) else DONE
+
+
+def run_models(options: Options, settings: Settings, console: Console) -> None:
+    """Run the group workflow.
+
+    Raises
+    ------
+    PipelineError
+        The first failure of a step, with its own class of error.
+    """
+    crash_dir = options.output_dir / "logs" / "group" / "crash"
+    shutil.rmtree(crash_dir, ignore_errors=True)
+    workflow = init_group_wf(options.output_dir, options.bids_dir, options.measures, settings)
+    workflow.base_dir = str(options.work_dir)
+    workflow.config = execution_config(options, crash_dir)
+    run_graph(workflow, {workflow.name: "group"}, options, console)
+    failures = read_failures(crash_dir)
+    if failures:
+        raise failures[0].as_error()
+
+
+def run_status(options: Options, settings: Settings, console: Console) -> int:
+    """Show who is done, who failed and why, who was not started."""
+    plan = make_cohort_plan(options, settings)
+    records = {p.label: read_record(options.output_dir, p.label) for p in plan.participants}
+    console.print(status_table(records))
+    failed = [record for record in records.values() if record.status == "failed"]
+    return SOME_FAILED if failed else DONE
+
+
+def show_failures(records: dict[str, Record], console: Console) -> None:
+    """Print who failed at which step, why, and what to do."""
+    for label, record in records.items():
+        for cause in record.causes:
+            name = with_prefix(label, "sub")
+            console.print(f"{name}: {cause}", style="red", highlight=False, soft_wrap=True)
+
+
+def ledger_file(output_dir: Path, participant: str) -> Path:
+    """Rows of the ledger about one participant."""
+    return output_dir / "logs" / with_prefix(participant, "sub") / "ledger.tsv"
+
+
+def exit_code(records: dict[str, Record], plan: Plan, was_run: bool) -> int:
+    """Code that says truly how the run ended.
+
+    Participants whose images are all excluded have failed too, before anything ran.
+    """
+    with_images = plan.ledger.loc[plan.ledger["status"] == "excluded", "participant_id"]
+    planned = {with_prefix(label, "sub") for label in records}
+    left_out = set(with_images) - planned
+    failed = [record for record in records.values() if record.status != "done"]
+    if not failed and not left_out:
+        return DONE if was_run else NOTHING_TO_DO
+    if len(failed) < len(records):
+        return SOME_FAILED
+    codes = {record.exit_code for record in failed} or {DatasetError.exit_code}
+    return codes.pop() if len(codes) == 1 else FAILED
