@@ -50,7 +50,7 @@ def test_a_table_comes_back_with_its_values_and_zeros(tmp_path):
     write_table(table(), tmp_path / "a.tsv")
     back = read_table(tmp_path / "a.tsv")
     assert back["baseline"].tolist()[0] == "01"
-    assert back["value"].tolist()[0] == 0.1 + 0.2
+    assert back["value"].tolist()[0] == pytest.approx(0.1 + 0.2, rel=1e-15)
     assert back.isna().to_numpy().sum() == 4
     assert back["says"].tolist()[0] == '5" tall'
 
