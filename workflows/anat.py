@@ -160,12 +160,15 @@ ANAT_OUTPUTS = (
 def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
     """Tissue of the template, and of each session with the model of the template.
 
-    inputnode: `scaled_files`, `brain_file`, `mask_file`. outputnode: `session_t1w_files`,
-    `session_gm_files`, `session_dseg_files`, `tissue_files` in the order of `scaled_files`;
-    `gm_file`, `wm_file`, `csf_file`, `dseg_file` of the template; `noise`.
+    inputnode: `scaled_files`, `brain_file`, `mask_file`, `gm_prior_file`, `wm_prior_file`.
+    outputnode: `session_t1w_files`, `session_gm_files`, `session_dseg_files`, `tissue_files`
+    in the order of `scaled_files`; `gm_file`, `wm_file`, `csf_file`, `dseg_file` of the
+    template; `noise`.
     """
     workflow = Workflow(name)
-    inputnode = Node(IdentityInterface(["scaled_files", "brain_file", "mask_file"]), "inputnode")
+    priors = ["gm_prior_file", "wm_prior_file"]
+    given = ["scaled_files", "brain_file", "mask_file", *priors]
+    inputnode = Node(IdentityInterface(given), "inputnode")
     of_template = ["gm_file", "wm_file", "csf_file", "dseg_file"]
     of_sessions = ["session_t1w_files", "session_gm_files", "session_dseg_files", "tissue_files"]
     outputnode = Node(IdentityInterface([*of_template, *of_sessions, "noise"]), "outputnode")
@@ -177,6 +180,7 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
     workflow.connect(
         [
             (inputnode, template, [("brain_file", "in_file"), ("mask_file", "mask_file")]),
+            (inputnode, template, [(field, field) for field in priors]),
             (inputnode, match, [("scaled_files", "in_file"), *reference]),
             (template, match, [("wm_file", "wm_file")]),
             (match, noise, [("out_file", "in_files")]),
@@ -206,13 +210,14 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
 def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
     """Registration of the template to MNI152NLin2009aSym, both ways, checked for its overlap.
 
-    inputnode: `brain_file`, `gm_file`. outputnode: `template2mni_xfm`, `mni2template_xfm`,
-    `template_mni_file`, `overlap`.
+    inputnode: `brain_file`, `mask_file`. outputnode: `template2mni_xfm`, `mni2template_xfm`,
+    `template_mni_file`; `gm_prior_file`, `wm_prior_file` (MNI on the template); `overlap`.
     """
     workflow = Workflow(name)
-    inputnode = Node(IdentityInterface(["brain_file", "gm_file"]), "inputnode")
+    inputnode = Node(IdentityInterface(["brain_file", "mask_file"]), "inputnode")
     fields = ["template2mni_xfm", "mni2template_xfm", "template_mni_file", "overlap"]
-    outputnode = Node(IdentityInterface(fields), "outputnode")
+    priors = ["gm_prior_file", "wm_prior_file"]
+    outputnode = Node(IdentityInterface([*fields, *priors]), "outputnode")
     mni = Node(MniReference(resolution_mm=settings.mni_resolution_mm), "mni")
     coarse = Node(Coarser(), "coarse", mem_gb=0.6)
     affine = Node(GreedyAffine(dof=12, metric=["NMI"], iterations="100x50x10"), "affine")
@@ -220,8 +225,10 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
     to_mni = Node(ComposeWarp(inverse=False), "to_mni")
     from_mni = Node(ComposeWarp(inverse=True), "from_mni", mem_gb=1.0)
     template_mni = Node(ApplyWarp(interpolation="LINEAR"), "template_mni")
-    gm_mni = Node(ApplyWarp(interpolation="LINEAR"), "gm_mni")
+    gm_prior = Node(ApplyWarp(interpolation="LINEAR"), "gm_prior")
+    wm_prior = Node(ApplyWarp(interpolation="LINEAR"), "wm_prior")
     check = Node(CheckOverlap(min_overlap=settings.min_mni_overlap), "check")
+    images = [("brain_file", "brain_file"), ("mask_file", "mask_file")]
     workflow.connect(
         [
             (inputnode, mni, [("brain_file", "like_file")]),
@@ -239,18 +246,21 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
             (warp, from_mni, [("inverse_warp_file", "warp_file")]),
             (inputnode, from_mni, [("brain_file", "reference_file")]),
             (coarse, template_mni, [("out_file", "in_file")]),
-            (inputnode, gm_mni, [("gm_file", "in_file")]),
-            (gm_mni, check, [("out_file", "gm_file")]),
-            (mni, check, [("gm_file", "mni_gm_file")]),
+            (to_mni, template_mni, [("out_xfm", "xfm_files")]),
+            (mni, template_mni, [("template_file", "reference_file")]),
+            (inputnode, check, images),
+            (gm_prior, check, [("out_file", "gm_prior_file")]),
             (to_mni, outputnode, [("out_xfm", "template2mni_xfm")]),
             (from_mni, outputnode, [("out_xfm", "mni2template_xfm")]),
             (template_mni, outputnode, [("out_file", "template_mni_file")]),
             (check, outputnode, [("overlap", "overlap")]),
         ]
     )
-    for node in (template_mni, gm_mni):
-        workflow.connect(to_mni, "out_xfm", node, "xfm_files")
-        workflow.connect(mni, "template_file", node, "reference_file")
+    for tissue, node in (("gm", gm_prior), ("wm", wm_prior)):
+        workflow.connect(mni, f"{tissue}_file", node, "in_file")
+        workflow.connect(from_mni, "out_xfm", node, "xfm_files")
+        workflow.connect(inputnode, "brain_file", node, "reference_file")
+        workflow.connect(node, "out_file", outputnode, f"{tissue}_prior_file")
     return workflow
 
 
@@ -313,8 +323,8 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
     quality = Node(AnatQuality(), "quality")
     workflow.connect(inputnode, "t1w_files", template_wf, "inputnode.t1w_files")
     _pass(workflow, template_wf, tissue_wf, ("scaled_files", "brain_file", "mask_file"))
-    _pass(workflow, template_wf, mni_wf, ("brain_file",))
-    _pass(workflow, tissue_wf, mni_wf, ("gm_file",))
+    _pass(workflow, template_wf, mni_wf, ("brain_file", "mask_file"))
+    _pass(workflow, mni_wf, tissue_wf, ("gm_prior_file", "wm_prior_file"))
     _pass(workflow, template_wf, regions_wf, ("mask_file", "view_files"))
     _pass(workflow, tissue_wf, regions_wf, ("gm_file", "session_gm_files"))
     _pass(workflow, mni_wf, regions_wf, ("template2mni_xfm", "mni2template_xfm"))

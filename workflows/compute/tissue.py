@@ -15,6 +15,7 @@ PURE = (0, 2, 4)
 MEAN_SIGMA_MM = 8.0
 PRIOR_SIGMA_MM = 0.8
 PRIOR_FLOOR = 0.02
+EXPECTED_FLOOR = 0.1
 SURE = 0.8
 
 
@@ -51,34 +52,76 @@ def first_labels(volume, mask):
     return labels
 
 
-def template_classes(volume, mask, voxel_mm, n_rounds):
+def expected_classes(grey, white, mask):
+    """Probability (i, j, k, 5) of each class before the image is seen.
+
+    Parameters
+    ----------
+    grey, white : array, (i, j, k), 0..1
+        Tissue maps of a standard brain, registered; the rest of the brain is CSF.
+    mask : bool array, (i, j, k)
+        Brain; 0 outside.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ.
+    """
+    if not grey.shape == white.shape == mask.shape:
+        raise ValueError("grey, white, mask: shapes differ")
+    grey, white = np.clip(grey, 0, 1), np.clip(white, 0, 1)
+    csf = np.clip(1 - grey - white, 0, 1)
+    classes = np.stack([csf, 2 * csf * grey, grey, 2 * grey * white, white], axis=-1)
+    classes = (classes + EXPECTED_FLOOR) * mask[..., None]
+    return (classes / np.maximum(classes.sum(axis=-1, keepdims=True), 1e-30)).astype(np.float32)
+
+
+def template_classes(volume, expected, voxel_mm, n_rounds):
     """Probability (i, j, k, 5) of each class in the template.
 
     Parameters
     ----------
     volume : array, (i, j, k)
         Bias-corrected T1-weighted template.
-    mask : bool array, (i, j, k)
-        Brain; 0 outside.
+    expected : array, (i, j, k, 5)
+        From `expected_classes`; without it deep grey matter, which is nearly as bright as
+        white matter, would be lost. Zero outside the brain.
     voxel_mm : float
         Size of the isotropic voxels.
     n_rounds : int
-        Rounds of local means, noise and `session_classes`, each with the last answer as prior.
+        Rounds of local means, noise and `session_classes`, each with the last answer, times
+        what is expected, as prior.
 
     Raises
     ------
     ValueError
         The brain does not have three intensities.
     """
-    labels = first_labels(volume, mask)
+    labels = first_labels(volume, expected.sum(axis=-1) > 0)
     classes = np.zeros((*volume.shape, FRACTIONS.shape[1]), np.float32)
     for label, k in enumerate(PURE, start=1):
         classes[..., k] = labels == label
     for _ in range(n_rounds):
         means = class_means(volume, classes, voxel_mm)
         noise = class_noise([volume], means, classes)
-        classes = session_classes(volume, means, classes, noise, voxel_mm)
+        prior = smoothed_prior(classes, voxel_mm) * expected
+        classes = session_classes(volume, means, prior, noise)
     return classes
+
+
+def smoothed_prior(classes, voxel_mm):
+    """Prior (i, j, k, 5) made of smoothed classes; never 0 inside the brain, 0 outside.
+
+    Parameters
+    ----------
+    classes : array, (i, j, k, 5), 0..1
+        Zero outside the brain.
+    voxel_mm : float
+        Size of the isotropic voxels.
+    """
+    sigma = [PRIOR_SIGMA_MM / voxel_mm] * 3 + [0]
+    smooth = ndimage.gaussian_filter(classes.astype(np.float32), sigma)
+    return (smooth + PRIOR_FLOOR) * (classes.sum(axis=-1, keepdims=True) > 0)
 
 
 def tissue_fractions(classes):
@@ -181,7 +224,7 @@ def class_noise(volumes, means, classes):
     return np.sqrt(np.mean(np.square(deviations), axis=0))
 
 
-def session_classes(volume, means, classes, noise, voxel_mm):
+def session_classes(volume, means, prior, noise):
     """Probability (i, j, k, 5) of each class in one session.
 
     Parameters
@@ -190,12 +233,10 @@ def session_classes(volume, means, classes, noise, voxel_mm):
         Session with matched intensities on the template grid.
     means : array, (i, j, k, 5)
         Local means of the template.
-    classes : array, (i, j, k, 5), 0..1
-        Classes of the template, zero outside the brain; smoothed they are the prior.
+    prior : array, (i, j, k, 5)
+        Prior of each class up to a factor, 0 outside the brain.
     noise : array, (3,)
         Standard deviation of CSF, grey, white.
-    voxel_mm : float
-        Size of the isotropic voxels.
 
     Returns
     -------
@@ -212,17 +253,12 @@ def session_classes(volume, means, classes, noise, voxel_mm):
         raise ValueError("noise: must be positive")
     csf, grey, white = noise
     deviation = [csf, np.hypot(csf, grey) / 2**0.5, grey, np.hypot(grey, white) / 2**0.5, white]
-    inside = classes.sum(axis=-1) > 0
-    answer = np.zeros(classes.shape, np.float32)
-    for k in range(classes.shape[-1]):
-        prior = ndimage.gaussian_filter(
-            classes[..., k].astype(np.float32), PRIOR_SIGMA_MM / voxel_mm
-        )
-        score = (volume - means[..., k]) / deviation[k]
+    answer = np.zeros(prior.shape, np.float32)
+    for k, width in enumerate(deviation):
+        score = (volume - means[..., k]) / width
         if k == 0:
             score = np.maximum(score, 0)
-        elif k == classes.shape[-1] - 1:
+        elif k == len(deviation) - 1:
             score = np.minimum(score, 0)
-        likelihood = np.exp(-0.5 * np.minimum(score**2, 80)) / deviation[k]
-        answer[..., k] = np.where(inside, (prior + PRIOR_FLOOR) * likelihood, 0)
+        answer[..., k] = prior[..., k] * np.exp(-0.5 * np.minimum(score**2, 80)) / width
     return answer / np.maximum(answer.sum(axis=-1, keepdims=True), 1e-30)

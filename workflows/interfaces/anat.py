@@ -11,7 +11,6 @@ from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
     InputMultiPath,
-    OutputMultiPath,
     SimpleInterface,
     TraitedSpec,
     traits,
@@ -196,12 +195,12 @@ def ordered_pairs(n_sessions):
 
 class _MeanSpaceInputSpec(BaseInterfaceInputSpec):
     mask_files = InputMultiPath(File(exists=True), mandatory=True, desc="one mask per session")
-    pair_xfms = traits.List(File(exists=True), value=[], desc="of each ordered pair, 4x4, mm")
+    pair_xfms = traits.List(File(exists=True), [], usedefault=True, desc="ordered pairs, 4x4, mm")
     resolution_mm = traits.Either(None, traits.Float(), desc="of the grid; none: as sessions")
 
 
 class _MeanSpaceOutputSpec(TraitedSpec):
-    session2template_xfms = OutputMultiPath(File(), desc="mean space to session, 4x4, mm")
+    session2template_xfms = traits.List(File(), desc="mean space to session, 4x4, mm")
     reference_file = File(desc="empty image: grid of the mean space")
 
 
@@ -279,7 +278,7 @@ class _TemplateInputSpec(BaseInterfaceInputSpec):
 
 
 class _TemplateOutputSpec(TraitedSpec):
-    scaled_files = OutputMultiPath(File(), desc="sessions with the same level of intensity")
+    scaled_files = traits.List(File(), desc="sessions with the same level of intensity")
     head_file = File(desc="mean of the scaled sessions, with what surrounds the brain")
     mask_file = File(desc="voxels in at least half of the masks on average")
 

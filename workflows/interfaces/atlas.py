@@ -9,6 +9,7 @@ import pandas as pd
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
+    InputMultiPath,
     SimpleInterface,
     TraitedSpec,
     traits,
@@ -124,7 +125,7 @@ def read_labels(path) -> pd.DataFrame:
 
 class _AnatQualityInputSpec(BaseInterfaceInputSpec):
     mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
-    session2template_xfms = traits.List(File(exists=True), mandatory=True, desc="4x4, mm")
+    session2template_xfms = InputMultiPath(File(exists=True), mandatory=True, desc="4x4, mm")
     mni_overlap = traits.Float(mandatory=True, desc="Dice of grey matter in MNI")
     noise = traits.List(traits.Float(), mandatory=True, desc="of CSF, grey, white (white: 100)")
 

@@ -20,11 +20,13 @@ from scipy import ndimage
 from bids_utils.errors import ToolError
 from workflows.compute.geometry import centre_shift, grid_at, resampled
 from workflows.compute.parcels import dice
+from workflows.compute.tissue import first_labels
 from workflows.interfaces.engine import run_engine
 from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
 
 GREEDY = "workflows.interfaces.greedy_engine"
 MNI_SPACE = "MNI152NLin2009aSym"
+GREY_LABEL = 2
 
 
 class _MniReferenceInputSpec(BaseInterfaceInputSpec):
@@ -35,6 +37,7 @@ class _MniReferenceInputSpec(BaseInterfaceInputSpec):
 class _MniReferenceOutputSpec(TraitedSpec):
     template_file = File(desc="T1-weighted brain in MNI152NLin2009aSym, 0..100")
     gm_file = File(desc="its grey matter, 0..1")
+    wm_file = File(desc="its white matter, 0..1")
     mask_file = File(desc="its brain mask")
     distance_file = File(desc="distance from the edge of its mask, mm, negative inside")
 
@@ -57,10 +60,11 @@ class MniReference(SimpleInterface):
 
 
 def mni_volumes(resolution_mm):
-    """Volume and affine of the MNI brain, its grey matter, mask and distance map."""
+    """Volume and affine of the MNI brain, its tissues, mask and distance map."""
     whole = {
         "template_file": datasets.load_mni152_template(resolution=1),
         "gm_file": datasets.load_mni152_gm_template(resolution=1),
+        "wm_file": datasets.load_mni152_wm_template(resolution=1),
         "mask_file": datasets.load_mni152_brain_mask(resolution=1),
     }
     volumes = {}
@@ -231,25 +235,28 @@ class ApplyWarp(SimpleInterface):
 
 
 class _CheckOverlapInputSpec(BaseInterfaceInputSpec):
-    gm_file = File(exists=True, mandatory=True, desc="grey matter in MNI, 0..1")
-    mni_gm_file = File(exists=True, mandatory=True, desc="grey matter of MNI, 0..1")
+    brain_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
+    mask_file = File(exists=True, mandatory=True, desc="its brain mask")
+    gm_prior_file = File(exists=True, mandatory=True, desc="grey matter of MNI, same grid, 0..1")
     min_overlap = traits.Range(0.0, 1.0, mandatory=True, desc="lowest plausible Dice")
 
 
 class _CheckOverlapOutputSpec(TraitedSpec):
-    overlap = traits.Float(desc="Dice of the two grey matters at .5")
+    overlap = traits.Float(desc="Dice of grey matter by intensity alone and that of MNI")
 
 
 class CheckOverlap(SimpleInterface):
-    """Overlap of the grey matter with that of MNI; too little is an error."""
+    """Overlap of grey matter with that of MNI after registration; too little is an error."""
 
     input_spec = _CheckOverlapInputSpec
     output_spec = _CheckOverlapOutputSpec
 
     def _run_interface(self, runtime):
-        own, reference = load_mask(self.inputs.gm_file), load_mask(self.inputs.mni_gm_file)
-        self._results["overlap"] = dice(own, reference)
-        check_overlap(self._results["overlap"], self.inputs.min_overlap)
+        volume, _ = load_volume(self.inputs.brain_file)
+        labels = first_labels(volume, load_mask(self.inputs.mask_file))
+        overlap = dice(labels == GREY_LABEL, load_mask(self.inputs.gm_prior_file))
+        check_overlap(overlap, self.inputs.min_overlap)
+        self._results["overlap"] = overlap
         return runtime
 
 

@@ -24,8 +24,10 @@ from workflows.compute.tissue import (
     WHITE,
     class_means,
     class_noise,
+    expected_classes,
     hard_labels,
     session_classes,
+    smoothed_prior,
     template_classes,
     tissue_fractions,
 )
@@ -37,6 +39,8 @@ N_ROUNDS = 3
 class _TemplateTissueInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
     mask_file = File(exists=True, mandatory=True, desc="its brain mask")
+    gm_prior_file = File(exists=True, mandatory=True, desc="grey matter of MNI, same grid, 0..1")
+    wm_prior_file = File(exists=True, mandatory=True, desc="white matter of MNI, same grid, 0..1")
 
 
 class _TemplateTissueOutputSpec(TraitedSpec):
@@ -56,7 +60,10 @@ class TemplateTissue(SimpleInterface):
     def _run_interface(self, runtime):
         folder, mask = Path(runtime.cwd), load_mask(self.inputs.mask_file)
         volume, affine = load_volume(self.inputs.in_file)
-        classes = template_classes(volume, mask, voxel_size_mm(affine).mean(), N_ROUNDS)
+        grey, _ = load_volume(self.inputs.gm_prior_file)
+        white, _ = load_volume(self.inputs.wm_prior_file)
+        expected = expected_classes(grey, white, mask)
+        classes = template_classes(volume, expected, voxel_size_mm(affine).mean(), N_ROUNDS)
         fractions = tissue_fractions(classes)
         names = {"classes_file": classes, "gm_file": fractions[GREY], "wm_file": fractions[WHITE]}
         names |= {"csf_file": fractions[CSF], "dseg_file": hard_labels(fractions, mask)}
@@ -160,4 +167,5 @@ def session_fractions(inputs):
     voxel_mm = voxel_size_mm(affine).mean()
     means = class_means(template, classes, voxel_mm)
     session, _ = load_volume(inputs.in_file)
-    return tissue_fractions(session_classes(session, means, classes, inputs.noise, voxel_mm))
+    prior = smoothed_prior(classes, voxel_mm)
+    return tissue_fractions(session_classes(session, means, prior, inputs.noise))
