@@ -21,6 +21,8 @@ T1W_LAYERS = {FLUID: 0.2, SKULL: 0.06, SCALP: 0.8}
 BOLD_LAYERS = {FLUID: 1.0, SKULL: 0.05, SCALP: 0.35}
 BOLD_TISSUES = {"grey": 0.75, "white": 0.6, "fluid": 1.0}
 CLOSING_MM = 10.0
+LOG_SIZE = -0.04
+"""Mean log head size along an axis: the MNI brain is larger than most."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def random_anatomy(head, rng, sd_mm=(2.5, 0.8), smooth_mm=(20.0, 8.0), scale_sd=
         planted.random_velocity(grid, sd, smooth, rng)
         for sd, smooth in zip(sd_mm, smooth_mm, strict=True)
     )
-    size = np.exp(rng.normal(0, scale_sd / 2, 3) + rng.normal(0, scale_sd))
+    size = np.exp(rng.normal(0, scale_sd / 2, 3) + rng.normal(LOG_SIZE, scale_sd))
     return Anatomy(
         grid=grid,
         inward=planted.exponential(-velocity, grid),

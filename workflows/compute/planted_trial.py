@@ -40,7 +40,7 @@ class PlantedSize:
     `volume_pct` of growth in the growing regions, `fisher_z` in the edge set.
     """
 
-    volume_pct: float = 0.8
+    volume_pct: float = 1.0
     fisher_z: float = 0.05
 
 
@@ -215,7 +215,7 @@ def session_t1w(stage, person, visit, grid, rng):
     inward = planted_anatomy.inward_map(
         grid, person.t1w_poses[visit], person.anatomy, person.changes[visit]
     )
-    scanner = Appearance(gain=rng.uniform(0.85, 1.15), bias=0.06, noise=0.03)
+    scanner = Appearance(gain=rng.uniform(0.85, 1.15), bias=0.06, noise=0.02)
     fineness = max(1, round(grid.voxel_size_mm[0] / stage.head.grid.voxel_size_mm[0]))
     return planted_anatomy.t1w_image(stage.head, inward, scanner, rng, fineness)
 
