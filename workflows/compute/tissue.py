@@ -15,7 +15,8 @@ PURE = (0, 2, 4)
 MEAN_SIGMA_MM = 8.0
 PRIOR_SIGMA_MM = 0.8
 PRIOR_FLOOR = 0.02
-EXPECTED_FLOOR = 0.1
+EXPECTED_FLOOR = 0.05
+OTHER_LABEL_WEIGHT = 0.3
 SURE = 0.8
 
 
@@ -98,9 +99,10 @@ def template_classes(volume, expected, voxel_mm, n_rounds):
         The brain does not have three intensities.
     """
     labels = first_labels(volume, expected.sum(axis=-1) > 0)
-    classes = np.zeros((*volume.shape, FRACTIONS.shape[1]), np.float32)
+    classes = np.zeros_like(expected)
     for label, k in enumerate(PURE, start=1):
-        classes[..., k] = labels == label
+        classes[..., k] = expected[..., k] * np.where(labels == label, 1, OTHER_LABEL_WEIGHT)
+    classes /= np.maximum(classes.sum(axis=-1, keepdims=True), 1e-30)
     for _ in range(n_rounds):
         means = class_means(volume, classes, voxel_mm)
         noise = class_noise([volume], means, classes)
