@@ -76,13 +76,17 @@ class HeadMotion(SimpleInterface):
         reference = reference_volume(series)
         poses = head_poses(series, image.affine, reference)
         centre = grid_centre(image.shape, image.affine)
-        parameters = np.array([parameters_from_pose(pose, centre) for pose in poses])
-        for name, values in (("poses", poses), ("parameters", parameters)):
-            file = Path(runtime.cwd) / f"{name}.npy"
-            np.save(file, values)
-            self._results[f"{name}_file"] = str(file)
+        parameters = [parameters_from_pose(pose, centre) for pose in poses]
+        folder = Path(runtime.cwd)
+        self._results["poses_file"] = _save_numbers(poses, folder / "poses.npy")
+        self._results["parameters_file"] = _save_numbers(parameters, folder / "parameters.npy")
         self._results["reference"] = reference
         return runtime
+
+
+def _save_numbers(values, path):
+    np.save(path, np.asarray(values))
+    return str(path)
 
 
 class _RealignInputSpec(BaseInterfaceInputSpec):
@@ -130,15 +134,16 @@ class BoldReference(SimpleInterface):
 
     def _run_interface(self, runtime):
         image, series = read_array(self.inputs.in_file)
-        slabs = [np.median(series[:, :, z], axis=-1) for z in range(series.shape[2])]
-        reference = np.stack(slabs, axis=2).astype(np.float32)
-        mask = epi_brain_mask(reference)
-        images = {
-            "boldref_file": reference,
-            "head_mask_file": mask.astype(np.uint8),
-            "brain_file": reference * mask,
-        }
-        for field, values in images.items():
-            target = Path(runtime.cwd) / f"{field.removesuffix('_file')}.nii.gz"
-            self._results[field] = write_array(values, image, target)
+        reference = _median_over_time(series)
+        mask = epi_brain_mask(reference).astype(np.uint8)
+        images = {"boldref": reference, "head_mask": mask, "brain": reference * mask}
+        for name, values in images.items():
+            target = Path(runtime.cwd) / f"{name}.nii.gz"
+            self._results[f"{name}_file"] = write_array(values, image, target)
         return runtime
+
+
+def _median_over_time(series):
+    """Median volume, float32, slice by slice to spare memory."""
+    slices = [np.median(series[:, :, z], axis=-1) for z in range(series.shape[2])]
+    return np.stack(slices, axis=2).astype(np.float32)

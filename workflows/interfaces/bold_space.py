@@ -84,10 +84,14 @@ class AlignBoundary(SimpleInterface):
         matrix, cost = refine_to_boundary(reference, image.affine, edge, start)
         names = {"bold2template_xfm": matrix, "template2bold_xfm": np.linalg.inv(matrix)}
         for name, transform in names.items():
-            np.savetxt(Path(runtime.cwd) / f"{name}.mat", transform, fmt="%.10f")
-            self._results[name] = str(Path(runtime.cwd) / f"{name}.mat")
+            self._results[name] = _write_matrix(transform, Path(runtime.cwd) / f"{name}.mat")
         self._results["boundary_cost"] = cost
         return runtime
+
+
+def _write_matrix(matrix, path):
+    np.savetxt(path, matrix, fmt="%.10f")
+    return str(path)
 
 
 class _CarryLabelsInputSpec(BaseInterfaceInputSpec):
@@ -117,21 +121,26 @@ class CarryLabels(SimpleInterface):
     output_spec = _CarryLabelsOutputSpec
 
     def _run_interface(self, runtime):
-        folder, inputs = Path(runtime.cwd), self.inputs
-        reference = nb.load(inputs.boldref_file)
+        folder = Path(runtime.cwd)
+        reference = nb.load(self.inputs.boldref_file)
+        padding = self._resample_beyond(reference, folder)
+        for name in ("atlas", "dseg", "brain_mask"):
+            labels = _inside_brain(name, folder)[_window(padding, reference.shape)]
+            target = folder / f"{name}.nii.gz"
+            self._results[f"{name}_file"] = write_array(labels, reference, target)
+        self._results["whole_atlas_file"] = str(folder / "whole_atlas.nii.gz")
+        return runtime
+
+    def _resample_beyond(self, reference, folder):
+        """Write whole_*.nii.gz on the extended grid; the voxels (3, 2) it has more."""
+        inputs = self.inputs
         padding = _padding(reference, inputs.template_mask_file, inputs.template2bold_xfm)
         _write_grid(reference, padding, folder / "grid.nii.gz")
         rigid = ["-r", inputs.template2bold_xfm]
         images = [("brain_mask", inputs.template_mask_file), ("dseg", inputs.template_dseg_file)]
         _resample(images, rigid, folder)
         _resample([("atlas", inputs.atlas_file)], [*rigid, inputs.mni2template_xfm], folder)
-        for name in ("atlas", "dseg", "brain_mask"):
-            labels = _inside_brain(name, folder)
-            self._results[f"{name}_file"] = write_array(
-                labels[_window(padding, reference.shape)], reference, folder / f"{name}.nii.gz"
-            )
-        self._results["whole_atlas_file"] = str(folder / "whole_atlas.nii.gz")
-        return runtime
+        return padding
 
 
 def _padding(reference, mask_file, template2bold_xfm):

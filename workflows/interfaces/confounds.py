@@ -47,13 +47,9 @@ class GatherConfounds(SimpleInterface):
     def _run_interface(self, runtime):
         inputs, target = self.inputs, Path(runtime.cwd) / "confounds.tsv"
         tissues, both_dvars = _signals(inputs.in_file, inputs.mask_file, inputs.dseg_file)
-        table = confound_table(
-            np.load(inputs.parameters_file),
-            tissues,
-            both_dvars,
-            (inputs.repetition_time_s, inputs.high_pass_hz),
-            inputs.fd_threshold_mm,
-        )
+        parameters = np.load(inputs.parameters_file)
+        timing = (inputs.repetition_time_s, inputs.high_pass_hz)
+        table = confound_table(parameters, tissues, both_dvars, timing, inputs.fd_threshold_mm)
         write_table(table, target, confound_meanings(table.columns))
         self._results["confounds_file"] = str(target)
         self._results["confounds_json"] = str(target.with_suffix(".json"))

@@ -35,6 +35,7 @@ COVERAGE_MEANINGS = {
         "Units": "1",
     },
 }
+MEASURED = ("repetition_time_s", "tsnr", "registration_dice", "boundary_cost")
 QUALITY_MEANINGS = {
     "n_volumes": {"Description": "Volumes of the run"},
     "repetition_time_s": {"Description": "Time from volume to volume", "Units": "s"},
@@ -76,19 +77,22 @@ class RegionSeries(SimpleInterface):
     output_spec = _RegionSeriesOutputSpec
 
     def _run_interface(self, runtime):
-        folder = Path(runtime.cwd)
         regions = read_table(Path(self.inputs.atlas_labels_file), text_columns=["name"])
         voxels, labels = self._inside()
         coverage = self._coverage(labels, regions["index"])
         means = region_means(voxels, labels, regions["index"])
         means[:, ~(coverage >= self.inputs.min_coverage)] = np.nan
+        self._write(regions, means, coverage, Path(runtime.cwd))
+        self._results["tsnr"] = temporal_signal_to_noise(voxels)
+        return runtime
+
+    def _write(self, regions, means, coverage, folder):
         write_table(pd.DataFrame(means, columns=regions["name"]), folder / "means.tsv")
         table = regions[["index", "name"]].rename(columns={"name": "region"})
         write_table(table.assign(coverage=coverage), folder / "coverage.tsv", COVERAGE_MEANINGS)
-        for field in ("means_file", "coverage_file", "coverage_json"):
-            self._results[field] = str(folder / _file_name(field))
-        self._results["tsnr"] = temporal_signal_to_noise(voxels)
-        return runtime
+        self._results["means_file"] = str(folder / "means.tsv")
+        self._results["coverage_file"] = str(folder / "coverage.tsv")
+        self._results["coverage_json"] = str(folder / "coverage.json")
 
     def _inside(self):
         """Series (n_voxels, n_volumes) and labels (n_voxels,) of the brain mask."""
@@ -102,11 +106,6 @@ class RegionSeries(SimpleInterface):
     def _coverage(self, labels, indices):
         _, whole = read_array(self.inputs.whole_atlas_file)
         return region_coverage(np.rint(whole).astype(int).ravel(), labels, indices)
-
-
-def _file_name(field):
-    name, _, kind = field.rpartition("_")
-    return f"{name}.json" if kind == "json" else f"{name}.tsv"
 
 
 class _ConnectInputSpec(BaseInterfaceInputSpec):
@@ -216,14 +215,9 @@ class BoldQuality(SimpleInterface):
     output_spec = _BoldQualityOutputSpec
 
     def _run_interface(self, runtime):
-        displacement = read_table(Path(self.inputs.confounds_file))["framewise_displacement"]
-        row = {
-            "n_volumes": len(displacement),
-            "fd_mean": displacement.mean(),
-            "fd_max": displacement.max(),
-            **{name: getattr(self.inputs, name) for name in QUALITY_MEANINGS if name in TRAITS},
-            **self.inputs.facts,
-        }
+        confounds = read_table(Path(self.inputs.confounds_file))
+        measured = {name: getattr(self.inputs, name) for name in MEASURED}
+        row = _displacement(confounds) | measured | dict(self.inputs.facts)
         row |= {"usable": str(row["usable"]).lower(), "reason": row["reason"] or "n/a"}
         file = Path(runtime.cwd) / "qc.tsv"
         write_table(pd.DataFrame([row])[list(QUALITY_MEANINGS)], file, QUALITY_MEANINGS)
@@ -232,4 +226,10 @@ class BoldQuality(SimpleInterface):
         return runtime
 
 
-TRAITS = ("repetition_time_s", "tsnr", "registration_dice", "boundary_cost")
+def _displacement(confounds):
+    displacement = confounds["framewise_displacement"]
+    return {
+        "n_volumes": len(displacement),
+        "fd_mean": displacement.mean(),
+        "fd_max": displacement.max(),
+    }
