@@ -83,7 +83,8 @@ def findings(
 def caution(rows: pd.DataFrame, randomised: bool) -> str:
     """What a result of these rows does not mean; empty for arms assigned at random."""
     if is_association(rows):
-        return ASSOCIATION_CAUTION
+        several = rows["n_per_arm"].fillna("").astype(str).str.contains(";").any()
+        return ASSOCIATION_CAUTION if several else f"{ONE_ARM_CAUTION} {ASSOCIATION_CAUTION}"
     if has_one_arm(rows):
         return ONE_ARM_CAUTION
     return "" if randomised else NOT_RANDOMISED_CAUTION
@@ -136,20 +137,25 @@ def smallest_effect_text(sensitivity: pd.DataFrame, family: str, term: str) -> s
 class FlowBox:
     """Participants that reach one step, per arm and of all ("all")."""
 
-    detail: str
+    name: str
     counts: dict[str, int]
 
 
-def flow_steps(flow: pd.DataFrame) -> list[tuple[str, list[FlowBox]]]:
-    """Steps of the flow of participants in order, each with one box for each detail."""
-    steps: dict[str, dict[str, FlowBox]] = {}
-    for row in flow.itertuples():
-        if row.step in ("analysed", "no usable pair"):
-            continue
-        detail = row.detail if isinstance(row.detail, str) else ""
-        box = steps.setdefault(str(row.step), {}).setdefault(detail, FlowBox(detail, {}))
+def flow_levels(flow: pd.DataFrame) -> list[list[FlowBox]]:
+    """Levels of the flow of participants from the list downwards.
+
+    Steps without a detail follow each other; those with one (usable images of each kind,
+    scores) do not depend on each other and share the last level.
+    """
+    single: dict[str, FlowBox] = {}
+    parallel: dict[str, FlowBox] = {}
+    for row in flow[~flow["step"].isin(["analysed", "no usable pair"])].itertuples():
+        detailed = isinstance(row.detail, str) and bool(row.detail)
+        name = f"{row.step}: {row.detail}" if detailed else str(row.step)
+        box = (parallel if detailed else single).setdefault(name, FlowBox(name, {}))
         box.counts[str(row.arm)] = int(row.n)
-    return [(step, list(boxes.values())) for step, boxes in steps.items()]
+    levels = [[box] for box in single.values()]
+    return [*levels, list(parallel.values())] if parallel else levels
 
 
 def _sentence(rows, made, significant, limit):

@@ -29,6 +29,8 @@ def near_brain(volume, mask, voxel_size_mm, margin_mm):
         raise ValueError(f"margin_mm: must be 0 or more, found {margin_mm}")
     if mask.shape != volume.shape:
         raise ValueError(f"mask: shape {mask.shape} is not that of the volume {volume.shape}")
+    if margin_mm == 0:
+        return np.where(mask, np.nan_to_num(volume), 0)
     reach = np.ceil(margin_mm / np.asarray(voxel_size_mm)).astype(int) + 1
     found = ndimage.find_objects(mask.astype(np.int8))
     kept = np.zeros(mask.shape, dtype=bool)

@@ -46,9 +46,8 @@ class MaskFigure(SimpleInterface):
     output_spec = _FigureOutputSpec
 
     def _run_interface(self, runtime):
-        mask = read_volume(self.inputs.mask_file)
-        brain = mask.data >= 0.5
-        mean = mean_volume([faceless(file, brain) for file in self.inputs.in_files])
+        brain = read_volume(self.inputs.mask_file).data >= 0.5
+        mean = faceless_volume(mean_volume(self.inputs.in_files), brain, MARGIN_MM)
         outlines = (Outline(brain, ORANGE, "brain mask"),)
         figure = outlined_slices(mean, outlines, mean.data != 0, "Mean of the sessions")
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "mask.png"))
@@ -69,8 +68,8 @@ class TissueFigure(SimpleInterface):
 
     def _run_interface(self, runtime):
         brain = read_volume(self.inputs.mask_file).data >= 0.5
-        volume = faceless(self.inputs.in_file, brain)
-        outlines = tissue_outlines(read_labels(self.inputs.dseg_file), brain)
+        volume = faceless(self.inputs.in_file, brain, margin_mm=0)
+        outlines = tissue_outlines(read_labels(self.inputs.dseg_file))
         figure = outlined_slices(volume, outlines, brain, "Template of all sessions")
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "tissues.png"))
         return runtime
@@ -138,7 +137,8 @@ class AtlasFigure(SimpleInterface):
     output_spec = _FigureOutputSpec
 
     def _run_interface(self, runtime):
-        volume = faceless(self.inputs.in_file, read_volume(self.inputs.mask_file).data >= 0.5)
+        brain = read_volume(self.inputs.mask_file).data >= 0.5
+        volume = faceless(self.inputs.in_file, brain, margin_mm=0)
         labels = read_labels(self.inputs.atlas_file)
         figure = labelled_slices(volume, labels, "Regions on the template")
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "atlas.png"))
@@ -159,7 +159,7 @@ class BoldFigure(SimpleInterface):
     def _run_interface(self, runtime):
         labels = read_labels(self.inputs.dseg_file)
         volume = faceless(self.inputs.in_file, labels > 0, 2 * MARGIN_MM)
-        outlines = tissue_outlines(labels, labels > 0)
+        outlines = brain_outlines(labels)
         figure = outlined_slices(volume, outlines, volume.data != 0, "BOLD with edges of the T1w")
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "edges.png"))
         return runtime
@@ -239,21 +239,31 @@ def read_labels(path: str | Path) -> np.ndarray:
 
 def faceless(path: str | Path, brain: np.ndarray, margin_mm: float = MARGIN_MM) -> Volume:
     """Image in RAS+ order without anything further from the brain than a margin."""
-    volume = read_volume(path)
+    return faceless_volume(read_volume(path), brain, margin_mm)
+
+
+def faceless_volume(volume: Volume, brain: np.ndarray, margin_mm: float) -> Volume:
+    """Volume without anything further from the brain than a margin."""
     kept = near_brain(volume.data, brain, volume.voxel_size_mm, margin_mm)
     return Volume(kept, volume.affine)
 
 
-def mean_volume(volumes: list[Volume]) -> Volume:
-    """Mean of volumes on the same grid."""
+def mean_volume(paths: list[str]) -> Volume:
+    """Mean of images on the same grid, in RAS+ order."""
+    volumes = [read_volume(path) for path in paths]
     return Volume(np.mean([volume.data for volume in volumes], axis=0), volumes[0].affine)
 
 
-def tissue_outlines(labels: np.ndarray, brain: np.ndarray) -> tuple[Outline, ...]:
-    """Outline of the brain and of the white matter, whose other side is grey matter."""
-    white = Outline(labels == WHITE, SKY, "white matter")
-    cortex = Outline((labels == WHITE) | (labels == GREY), ORANGE, "outer edge of grey matter")
-    return (cortex, white) if (labels == GREY).any() else (Outline(brain, ORANGE, "brain"), white)
+def tissue_outlines(labels: np.ndarray) -> tuple[Outline, ...]:
+    """Outer edge of the grey matter, and its inner edge, the white matter."""
+    white = labels == WHITE
+    outer = Outline(white | (labels == GREY), ORANGE, "outer edge of grey matter")
+    return outer, Outline(white, SKY, "white matter")
+
+
+def brain_outlines(labels: np.ndarray) -> tuple[Outline, ...]:
+    """Outline of all tissues and of the white matter."""
+    return Outline(labels > 0, ORANGE, "brain"), Outline(labels == WHITE, SKY, "white matter")
 
 
 def draw_session(path: str, brain: np.ndarray, title: str, out_file: Path) -> Path:
@@ -264,7 +274,7 @@ def draw_session(path: str, brain: np.ndarray, title: str, out_file: Path) -> Pa
 def mni_masks(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     """Brain and white matter of MNI152NLin2009aSym on the grid of a volume in that space."""
     grid = nib.Nifti1Image(volume.data, volume.affine)
-    masks = (datasets.load_mni152_brain_mask(resolution=2), datasets.load_mni152_wm_mask(2))
+    masks = (datasets.load_mni152_brain_mask(resolution=1), datasets.load_mni152_wm_mask(1))
     options = {"interpolation": "nearest", "force_resample": True, "copy_header": True}
     brain, white = (image.resample_to_img(mask, grid, **options) for mask in masks)
     return brain.get_fdata() > 0, white.get_fdata() > 0

@@ -14,10 +14,10 @@ from workflows.compute.findings import (
     ONE_ARM_CAUTION,
     caution,
     findings,
+    flow_levels,
     has_one_arm,
     is_association,
     measure_name,
-    flow_steps,
 )
 from workflows.interfaces.group_pictures import (
     GroupPicture,
@@ -95,7 +95,7 @@ def write_page(output_dir: Path) -> Path:
         title="Change in the brain: results of the group",
         said=said,
         one_arm=one_arm_text(tests),
-        steps=flow_steps(results.flow) if len(results.flow) else [],
+        levels=flow_levels(results.flow) if len(results.flow) else [],
         lost=lost_rows(results.flow),
         exclusions=exclusion_rows(results.ledger),
         region_sections=region_sections(results),
