@@ -201,3 +201,12 @@ def test_a_validator_that_dies_is_a_tool_error(tmp_path, monkeypatch):
     monkeypatch.setattr(derivatives, "_validator", lambda: str(tool))
     with pytest.raises(ToolError, match="exit code 9: out of memory"):
         validate_bids(tmp_path)
+
+
+def test_a_reader_never_sees_a_half_written_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text("old", path)
+    with path.open() as reader:
+        write_text("new", path)
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
