@@ -206,16 +206,16 @@ def class_noise(volumes, means, classes):
     Returns
     -------
     array
-        From the median absolute deviation where the class has more than `SURE`.
+        From the median absolute deviation where the class has more than `SURE` of its maximum.
 
     Raises
     ------
     ValueError
-        A pure class has no such voxel.
+        A pure class is empty.
     """
-    sure = [classes[..., k] > SURE for k in PURE]
+    sure = [classes[..., k] > SURE * classes[..., k].max() for k in PURE]
     if not all(where.any() for where in sure):
-        raise ValueError(f"classes: a tissue has no voxel with more than {SURE}")
+        raise ValueError("classes: a tissue is empty")
     deviations = [
         [
             1.4826 * np.median(np.abs(volume[where] - means[where, k]))
