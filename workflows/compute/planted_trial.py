@@ -21,6 +21,8 @@ TREATED, WAITING = "CBT", "waitlist"
 GROWING_REGIONS = ("hippocampus", "amygdala")
 EDGE_SET = ("amygdala", "rostralanteriorcingulate")
 BASELINE_FISHER_Z = 0.2
+MOST_POINTS = 3
+"""Points along a side of a T1w voxel whose mean is its value, at most."""
 NETWORKS = (
     ("amygdala",),
     ("rostralanteriorcingulate",),
@@ -216,7 +218,8 @@ def session_t1w(stage, person, visit, grid, rng):
         grid, person.t1w_poses[visit], person.anatomy, person.changes[visit]
     )
     scanner = Appearance(gain=rng.uniform(0.85, 1.15), bias=0.06, noise=0.02)
-    fineness = max(1, round(grid.voxel_size_mm[0] / stage.head.grid.voxel_size_mm[0]))
+    ratio = grid.voxel_size_mm[0] / stage.head.grid.voxel_size_mm[0]
+    fineness = int(np.clip(round(ratio), 1, MOST_POINTS))
     return planted_anatomy.t1w_image(stage.head, inward, scanner, rng, fineness)
 
 

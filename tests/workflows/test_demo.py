@@ -1,0 +1,95 @@
+import io
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from configs.settings import load_settings
+from workflows import demo
+
+
+def test_the_demo_settings_are_valid_and_leave_the_session_order_to_the_dates():
+    from importlib.resources import as_file, files
+
+    with as_file(files("configs") / "demo.yaml") as path:
+        settings = load_settings(path)
+    assert settings.sessions.order is None
+    assert settings.group.reference_arm == "waitlist"
+    assert [score.name for score in settings.group.scores] == ["BDI"]
+
+
+def test_levels_run_in_their_order_with_the_same_folders(tmp_path):
+    calls = []
+
+    def braindelta(arguments):
+        calls.append(arguments)
+        return 0
+
+    assert demo.run_levels(tmp_path, 3, braindelta) == 0
+    assert [call[2] for call in calls] == ["plan", "participant", "group"]
+    assert calls[1][:2] == [str(tmp_path / "bids"), str(tmp_path / "derivatives")]
+    assert calls[2][3:] == [
+        *("--settings", str(tmp_path / "settings.yaml")),
+        *("--nprocs", "3"),
+        *("-w", str(tmp_path / "work")),
+    ]
+
+
+@pytest.mark.parametrize("code", [1, 3, 10])
+def test_the_first_level_without_success_ends_the_demo(tmp_path, code):
+    calls = []
+
+    def braindelta(arguments):
+        calls.append(arguments[2])
+        return code if arguments[2] == "participant" else 0
+
+    assert demo.run_levels(tmp_path, 1, braindelta) == code
+    assert calls == ["plan", "participant"]
+
+
+def test_a_second_run_with_nothing_to_do_is_a_success(tmp_path):
+    assert demo.run_levels(tmp_path, 1, lambda arguments: 11) == 0
+
+
+def test_too_few_people_are_refused_with_exit_code_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        demo.main([str(tmp_path), "--participants", "4"])
+    assert stop.value.code == 2
+    assert "at least 5 people" in capsys.readouterr().err
+
+
+def test_people_are_shown_with_planted_and_recovered_means():
+    compared = pd.DataFrame(
+        {
+            "participant_id": ["sub-01", "sub-01", "sub-02"],
+            "name": ["a", "b", "a"],
+            "planted": [2.0, 4.0, 0.0],
+            "recovered": [1.0, 2.0, None],
+        }
+    )
+    console = Console(file=io.StringIO(), width=80)
+    arms = pd.Series({"sub-01": "CBT", "sub-02": "waitlist"})
+    demo.show_people(compared, arms, "Volume", console)
+    lines = [line.strip("│ ").split("│") for line in console.file.getvalue().splitlines()]
+    cells = [[cell.strip() for cell in line] for line in lines]
+    assert ["sub-01", "CBT", "3", "1.5"] in cells
+    assert ["sub-02", "waitlist", "0", "n/a"] in cells
+
+
+@pytest.mark.slow
+def test_the_demo_recovers_what_was_planted(tmp_path):
+    command = [sys.executable, "-c", "from workflows.demo import main; raise SystemExit(main())"]
+    done = subprocess.run(
+        [*command, str(tmp_path), "--nprocs", "2"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    arms = pd.read_csv(tmp_path / "truth/trial.tsv", sep="\t").set_index("participant_id")["group"]
+    for name in ("volumes", "connectivity"):
+        table = pd.read_csv(tmp_path / f"recovery/{name}.tsv", sep="\t")
+        table = table[table["name"].str.contains("hippocampus|amygdala")]
+        means = table.groupby("participant_id")[["planted", "recovered"]].mean()
+        assert means.corr().loc["planted", "recovered"] > 0.6
+        by_arm = means["recovered"].groupby(arms).mean()
+        assert by_arm["CBT"] > by_arm["waitlist"]
