@@ -65,7 +65,10 @@ def test_a_filter_of_one_query_leaves_the_other_alone(tmp_path):
     [
         ('{"t1w": {"acquisition": "a",}}', "line 1: not JSON"),
         ('{"T1w": {}}', "unknown query 'T1w'; did you mean 't1w'"),
-        ('{"t1w": {"acquisition_label": "a"}}', "unknown entity 'acquisition_label'; did you mean 'acquisition'"),
+        (
+            '{"t1w": {"acquisition_label": "a"}}',
+            "unknown entity 'acquisition_label'; did you mean 'acquisition'",
+        ),
         ('{"t1w": ["acq"]}', "'t1w' must be an object"),
         ('{"t1w": {"acq": true}}', "'acq': True must be a label"),
         ("[]", "expected queries"),
