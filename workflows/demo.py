@@ -97,10 +97,9 @@ def show_recovery(root: Path, console: Console) -> None:
 def show_people(compared: pd.DataFrame, arms: pd.Series, title: str, console: Console) -> None:
     """Print the mean planted and recovered change of each participant."""
     means = compared.groupby("participant_id", sort=False)[["planted", "recovered"]].mean()
-    rows = [
-        (name, arms[name], _number(row["planted"]), _number(row["recovered"]))
-        for name, row in means.iterrows()
-    ]
+    people = [str(name) for name in means.index]
+    columns = (means["planted"].map(_number), means["recovered"].map(_number))
+    rows = list(zip(people, arms.reindex(people), *columns, strict=True))
     show_table(f"{title}: each person", ("person", "arm", "planted", "recovered"), rows, console)
 
 
