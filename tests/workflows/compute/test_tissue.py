@@ -83,7 +83,7 @@ def test_bright_grey_matter_is_found_where_it_is_expected():
     told = template_classes(volume, expected_classes(grey, white, ALL), 1.0, 3)
     gain = tissue_fractions(told)[0] - tissue_fractions(flat)[0]
     assert gain[nucleus].mean() > 0.2
-    assert abs(gain[12:18].mean()) < 0.01
+    assert abs(gain[12:18].mean()) < 0.05
 
 
 def test_means_are_local_and_mixed_means_lie_between():
