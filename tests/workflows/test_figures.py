@@ -1,0 +1,45 @@
+"""The workflows of pictures: fields of the anatomy and function, and names of the files."""
+
+from pathlib import Path
+
+from bids_utils.plan import BoldRun
+from configs.settings import Settings
+from workflows.figures import (
+    ANAT_FIGURE_OUTPUTS,
+    BOLD_FIGURE_OUTPUTS,
+    init_anat_figures_wf,
+    init_bold_figures_wf,
+)
+from workflows.func import init_bold_wf
+from workflows.interfaces.participant_page import CAPTIONS
+
+
+def test_each_picture_has_its_own_name_and_a_caption():
+    rows = (*ANAT_FIGURE_OUTPUTS, *BOLD_FIGURE_OUTPUTS)
+    descs = [dict(row.entities)["desc"] for row in rows]
+    assert len(set(descs)) == len(descs)
+    assert set(descs) == set(CAPTIONS)
+    assert {row.datatype for row in rows} == {"figures"}
+
+
+def test_inputs_of_the_run_pictures_are_outputs_of_the_run():
+    figures = init_bold_figures_wf(2.0, 0.4)
+    wanted = set(figures.get_node("inputnode").inputs.copyable_trait_names())
+    run = BoldRun(Path("bold.nii.gz"), (("sub", "01"), ("task", "rest")), 2.0, 100)
+    bold = init_bold_wf(run, Settings())
+    assert wanted <= set(bold.get_node("outputnode").inputs.copyable_trait_names())
+    assert wanted >= {"boldref_file", "bold_dseg_file", "carpet_file"}
+    motion = figures.get_node("motion_figure").inputs
+    assert (motion.repetition_time_s, motion.fd_threshold_mm) == (2.0, 0.4)
+
+
+def test_titles_of_sessions_keep_their_order_in_time():
+    workflow = init_anat_figures_wf(("pre", "post", "fu"))
+    assert workflow.get_node("session_figures").inputs.titles == ["ses-pre", "ses-post", "ses-fu"]
+    sources = {
+        (edge[0].name, edge[1].name): data["connect"]
+        for *edge, data in workflow._graph.edges(data=True)
+    }
+    assert ("session_t1w_files", "in_files") in sources[("inputnode", "session_figures")]
+    assert ("template_mni_file", "in_file") in sources[("inputnode", "mni_figure")]
+    assert ("out_files", "session_figures") in sources[("session_figures", "outputnode")]

@@ -1,0 +1,291 @@
+"""Pages: complete in one file, escaped, honest, and never stopped by a missing file."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from page_reader import Page, check_self_contained
+
+from bids_utils.derivatives import write_json, write_table, write_text
+from bids_utils.errors import DatasetError
+from configs.settings import GroupSettings, ScoreSettings, Settings, dump_settings
+from workflows.compute.findings import ONE_ARM_CAUTION
+from workflows.compute.results import MODEL_COLUMNS
+from workflows.drawing.canvas import blank_figure, save_png
+from workflows.interfaces.report import GroupReport, ParticipantReport
+from workflows.report import write_group_report, write_participant_report
+
+HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png>"
+REGIONS = ["lh_hippocampus", "rh_amygdala", "lh_insula"]
+
+
+@pytest.fixture
+def derivatives(tmp_path):
+    """A participant with three sessions whose labels are not in alphabetical order."""
+    rows = [
+        ("sub-01", "ses-pre", "T1w", "n/a", "used", None, 0.0, HOSTILE),
+        ("sub-01", "ses-post", "T1w", "n/a", "used", None, 84.0, None),
+        ("sub-01", "ses-fu", "T1w", "n/a", "excluded", HOSTILE, 200.0, None),
+        ("sub-02", "ses-pre", "T1w", "n/a", "excluded", "not of this participant", 0.0, None),
+    ]
+    names = ["participant_id", "session_id", "modality", "run", "status", "reason"]
+    ledger = pd.DataFrame(rows, columns=[*names, "days_from_baseline", "scanner"])
+    write_table(ledger, tmp_path / "ledger.tsv")
+    figures = tmp_path / "sub-01" / "figures"
+    figures.mkdir(parents=True)
+    for name in (
+        "sub-01_desc-mask_T1w",
+        "sub-01_ses-post_desc-session_T1w",
+        "sub-01_ses-pre_desc-session_T1w",
+        "sub-01_ses-post_task-rest_desc-motion_bold",
+        "sub-01_ses-pre_task-rest_desc-motion_bold",
+        "sub-01_desc-unheardof_T1w",
+    ):
+        save_png(blank_figure(0.5, 0.5), figures / f"{name}.png")
+    quality = pd.DataFrame({"fd_mean": [0.123456], "n_volumes": [150], "tsnr": [np.nan]})
+    folder = tmp_path / "sub-01" / "ses-pre" / "func"
+    write_table(quality, folder / "sub-01_ses-pre_task-rest_desc-qc_bold.tsv")
+    return tmp_path
+
+
+def page_of(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_the_page_of_a_participant_is_complete_and_escaped(derivatives):
+    page = page_of(write_participant_report(derivatives, "01"))
+    check_self_contained(page)
+    assert HOSTILE in page.text
+    assert len(page.all("img")) == 5
+
+
+def test_sessions_and_runs_of_a_participant_are_in_time_order(derivatives):
+    page = page_of(write_participant_report(derivatives, "01"))
+    assert re.search(r"ses-pre 0 .*ses-post 84 .*ses-fu 200", page.text)
+    labels = [image["alt"] for image in page.all("img")]
+    assert [label.partition(":")[0] for label in labels[1:]] == [
+        "ses-pre",
+        "ses-post",
+        "ses-pre task-rest",
+        "ses-post task-rest",
+    ]
+    assert "not of this participant" not in page.text
+
+
+def test_each_picture_says_what_good_looks_like_and_quality_is_listed(derivatives):
+    page = page_of(write_participant_report(derivatives, "01"))
+    assert page.text.count("Good: ") == 4
+    assert "fd_mean 0.1235 n_volumes 150 tsnr n/a" in page.text
+
+
+def test_failures_are_on_the_page(derivatives):
+    crash = derivatives / "logs" / "sub-01" / "crash"
+    write_text(
+        "Node: participants_wf.sub_01_wf.anat_wf.mask\n"
+        "Traceback:\nbids_utils.errors.ToolError: brain of 3 ml <b>; look at it\n",
+        crash / "crash-1.txt",
+    )
+    page = page_of(write_participant_report(derivatives, "01"))
+    assert "Not finished: anat, mask: brain of 3 ml <b>; look at it" in page.text
+
+
+def test_a_participant_without_anything_but_the_ledger_gets_a_page(derivatives):
+    page = page_of(write_participant_report(derivatives, "02"))
+    assert "There are no pictures of the anatomy." in page.text
+    assert "There are no quality tables." in page.text
+
+
+def test_an_unknown_participant_is_an_error_that_names_it(derivatives):
+    with pytest.raises(DatasetError, match="sub-99"):
+        write_participant_report(derivatives, "99")
+
+
+def test_the_nodes_write_the_same_pages(derivatives, tmp_path):
+    expected = write_participant_report(derivatives, "01").read_bytes()
+    node = ParticipantReport(output_dir=str(derivatives), participant_label="01")
+    assert node.run(cwd=str(tmp_path)).outputs.out_file == str(derivatives / "sub-01.html")
+    assert (derivatives / "sub-01.html").read_bytes() == expected
+    (derivatives / "group").mkdir()
+    page = GroupReport(output_dir=str(derivatives)).run(cwd=str(tmp_path)).outputs.out_file
+    assert page == str(derivatives / "group" / "report.html")
+
+
+def model_rows(p_fdr, **changes):
+    table = pd.DataFrame(
+        {
+            "model": "change",
+            "family": "change: T1w volume DesikanKilliany",
+            "planned": True,
+            "term": "CBT - WL",
+            "modality": "T1w",
+            "measure": "volume",
+            "atlas": "DesikanKilliany",
+            "region": REGIONS,
+            "unit": "ml",
+            "estimate": [0.1, -0.2, 0.3],
+            "ci_low": -1.0,
+            "ci_high": 1.0,
+            "p": np.array(p_fdr) / 3,
+            "p_fdr": p_fdr,
+            "effect_size_name": "Hedges g",
+            "n": 12,
+            "n_per_arm": "CBT=6;WL=6",
+            "formula": "change ~ arm",
+        }
+    )
+    return table.assign(**changes).reindex(columns=MODEL_COLUMNS)
+
+
+ONE_ARM = {
+    "term": "mean change",
+    "effect_size_name": "d_z",
+    "n_per_arm": "all=12",
+    "note": "one arm: change over time is not a treatment effect",
+}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Writes the folder of the group level from rows of one model."""
+
+    def write(rows, flow=True):
+        group = tmp_path / "out" / "group"
+        write_table(rows, group / "models" / "change.tsv")
+        if flow:
+            steps = [("in participants.tsv", None, "all", 13, None)]
+            steps += [("scanned at ses-pre and ses-post", None, "all", 12, None)]
+            steps += [("no usable pair", "T1w", "all", 1, HOSTILE)]
+            names = ["step", "detail", "arm", "n", "reason"]
+            write_table(pd.DataFrame(steps, columns=names), group / "flow.tsv")
+        return tmp_path / "out"
+
+    return write
+
+
+def test_an_empty_group_folder_gives_a_page_that_says_what_is_missing(tmp_path):
+    (tmp_path / "group").mkdir()
+    page = page_of(write_group_report(tmp_path))
+    check_self_contained(page)
+    for sentence in (
+        "There are no results: the tables of the models are missing or empty.",
+        "flow.tsv is missing",
+        "There are no tables of models.",
+        "sensitivity.tsv is missing or empty.",
+        "logs/CITATION.md is missing.",
+        "settings.yaml is missing; its defaults are assumed.",
+    ):
+        assert sentence in page.text
+
+
+def test_without_a_group_folder_the_error_says_what_to_run(tmp_path):
+    with pytest.raises(DatasetError, match="run the group level first"):
+        write_group_report(tmp_path)
+
+
+def test_a_null_result_is_said_with_the_smallest_effect(study):
+    out = study(model_rows([0.9, 0.8, 0.7]))
+    smallest = pd.DataFrame(
+        {
+            "model": ["change"],
+            "family": ["change: T1w volume DesikanKilliany"],
+            "term": ["CBT - WL"],
+            "n_tests": [3],
+            "effect_size_name": ["Hedges g"],
+            "power": [0.8],
+            "smallest_bonferroni": [2.345],
+        }
+    )
+    write_table(smallest, out / "group" / "models" / "sensitivity.tsv")
+    page = page_of(write_group_report(out))
+    assert "no region differed after correction for 3 tests" in page.text
+    assert "smallest effect this sample could have found with 80 % power" in page.text
+    assert "Hedges g = 2.35" in page.text or "Hedges g = 2.34" in page.text
+
+
+def test_one_group_is_never_a_treatment_effect(study):
+    out = study(model_rows([0.001, 0.8, 0.7], **ONE_ARM))
+    page = page_of(write_group_report(out))
+    # at the top, with the result, and with the picture
+    assert page.text.count(ONE_ARM_CAUTION) == 3
+    assert ONE_ARM_CAUTION not in page_of(write_group_report(study(model_rows([0.5] * 3)))).text
+
+
+def test_the_page_of_the_group_is_complete_escaped_and_small(study):
+    path = write_group_report(study(model_rows([0.01, 0.8, 0.7], region=[HOSTILE, "a", "b"])))
+    page = page_of(path)
+    check_self_contained(page)
+    assert page.text.count(HOSTILE) >= 3
+    assert path.stat().st_size < 10e6
+
+
+def test_regions_of_the_atlas_are_painted_and_marked(study):
+    page = page_of(write_group_report(study(model_rows([0.01, 0.8, 0.7]))))
+    assert "Significant after correction (green edge): 1 of 3 regions." in page.text
+    assert len(page.all("img")) == 2
+
+
+def test_an_atlas_that_is_not_known_only_lacks_the_brain(study):
+    page = page_of(write_group_report(study(model_rows([0.01, 0.8, 0.7], atlas="Mine"))))
+    assert len(page.all("img")) == 1
+    assert "The 3 of 3 regions with the smallest p values" in page.text
+
+
+def test_files_are_linked_beside_the_page(study):
+    out = study(model_rows([0.5] * 3))
+    links = [a["href"] for a in page_of(write_group_report(out)).all("a") if "download" in a]
+    assert links == ["flow.tsv", "models/change.tsv"]
+    assert all((out / "group" / link).is_file() for link in links)
+
+
+def test_long_tables_are_cut_to_the_smallest_p_and_say_so(study):
+    table = pd.concat([model_rows([0.5, 0.6, 0.9])] * 150, ignore_index=True)
+    table["region"] = [f"place{i}" for i in range(450)]
+    table["p"] = np.linspace(1, 0.001, 450)
+    page = page_of(write_group_report(study(table)))
+    assert "The 300 rows with the smallest p of 450" in page.text
+    assert "place449" in page.text
+    assert "place149 " not in page.text
+
+
+def test_edges_are_shown_as_matrix_and_on_the_brain(study):
+    edges = model_rows([0.01, 0.8, 0.7], measure="connectivity", modality="bold", unit="z")
+    edges["region"] = None
+    edges["region_a"] = ["lh_hippocampus", "lh_hippocampus", "rh_amygdala"]
+    edges["region_b"] = ["rh_amygdala", "lh_insula", "lh_insula"]
+    page = page_of(write_group_report(study(edges)))
+    assert "lh_hippocampus – rh_amygdala, +0.1 z" in page.text
+    assert "1 of 3 are significant after correction" in page.text
+    assert len(page.all("img")) == 2
+
+
+def test_the_strongest_regions_are_shown_against_the_score_and_called_so(study, tmp_path):
+    rows = model_rows([0.2, 0.8, 0.7], term="change in BDI", effect_size_name="partial r")
+    out, bids = study(rows), tmp_path / "bids"
+    people = [f"sub-0{i}" for i in range(1, 5)]
+    scores = {"BDI_ses-pre": [20, 25, 30, 22], "BDI_ses-post": [10, 12, 29, 20]}
+    write_table(pd.DataFrame({"participant_id": people, **scores}), bids / "participants.tsv")
+    change = pd.DataFrame(
+        [
+            (person, "ses-pre", "ses-post", "T1w", "volume", "DesikanKilliany", region, "ml", 0.1)
+            for person in people
+            for region in REGIONS
+        ],
+        columns=[
+            *("participant_id", "baseline", "followup", "modality", "measure"),
+            *("atlas", "region", "unit", "change"),
+        ],
+    )
+    write_table(change, out / "group" / "change.tsv")
+    write_json({"DatasetLinks": {"raw": bids.as_uri()}}, out / "dataset_description.json")
+    settings = Settings(group=GroupSettings(scores=(ScoreSettings(name="BDI"),)))
+    write_text(dump_settings(settings), out / "settings.yaml")
+    page = page_of(write_group_report(out))
+    scatters = [i["alt"] for i in page.all("img") if i["alt"].startswith("Scatter")]
+    assert scatters[0] == "Scatter of change in lh_hippocampus against change in BDI"
+    assert len(scatters) == 3
+    assert "Strongest of 3: chosen for being extreme, so likely too large." in page.text
+    write_json({"DatasetLinks": {"raw": "file:///nowhere"}}, out / "dataset_description.json")
+    page = page_of(write_group_report(out))
+    assert not [i for i in page.all("img") if i["alt"].startswith("Scatter")]
+    assert "There is no picture: its data or its atlas are not there." in page.text
