@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +62,6 @@ class ParticipantPlan:
 
     label: str
     sessions: tuple[SessionPlan, ...]
-    done: bool
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,11 @@ class Plan:
     ledger: pd.DataFrame
 
 
-def _never(label: str) -> bool:
-    return False
-
-
 @dataclass(frozen=True)
 class PlanRequest:
     """What is asked for.
 
-    `order` and `interval_days` come from the settings (None: dates decide), `is_done` tells
-    by the participant's label whether there is nothing left to do.
+    `order` and `interval_days` come from the settings (None: dates decide).
     """
 
     bids_dir: Path
@@ -90,7 +84,6 @@ class PlanRequest:
     interval_days: tuple[float, ...] | None
     tr_tolerance_s: float
     selection: Selection = Selection()
-    is_done: Callable[[str], bool] = _never
 
 
 def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
@@ -281,4 +274,4 @@ def _participant(
         if used:
             t1w_file = anatomy[0] if anatomy else None
             sessions.append(SessionPlan(time.label, time.days_from_baseline, t1w_file, runs))
-    return ParticipantPlan(label, tuple(sessions), request.is_done(label))
+    return ParticipantPlan(label, tuple(sessions))

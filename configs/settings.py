@@ -49,7 +49,7 @@ class AnatSettings(Section):
     """Anatomy: bias correction, tissue classes, template and registration to MNI."""
 
     template_resolution_mm: Positive | None = None
-    n4_shrink_factor: Annotated[int, Field(ge=1)] = 4
+    n4_resolution_mm: Positive = 4.0
     mni_resolution_mm: Positive = 2.0
     min_mni_overlap: Fraction = 0.6
     min_brain_ml: Positive = 600.0
@@ -65,6 +65,7 @@ class FuncSettings(Section):
     fd_threshold_mm: Positive = 0.5
     min_clean_minutes: Positive = 4.0
     min_coverage: Fraction = 0.5
+    min_registration_dice: Fraction = 0.75
     tr_tolerance_s: Positive = 0.001
 
 

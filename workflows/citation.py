@@ -15,7 +15,6 @@ DISTRIBUTIONS = {
     "nilearn": "nilearn",
     "brainextractor": "brainextractor",
     "simpleitk": "simpleitk",
-    "cat_surf": "cat-surf",
     "greedy": "picsl-greedy",
 }
 

@@ -30,8 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     os.environ.setdefault("NO_ET", "1")
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=_level(arguments))
-    from workflows import run  # imaging libraries load here, so that --help is quick
+    from workflows import plugin, run  # imaging libraries load here, so that --help is quick
 
+    plugin.quiet_nipype(_nipype_level(arguments))
     try:
         return run.execute(_options(arguments))
     except PipelineError as error:
@@ -133,6 +134,11 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 def _level(arguments: argparse.Namespace) -> int:
     return [logging.WARNING, logging.INFO, logging.DEBUG][min(arguments.verbose, 2)]
+
+
+def _nipype_level(arguments: argparse.Namespace) -> int:
+    """Nipype's own account of a failure is in the crash file; -vv shows it at once."""
+    return logging.DEBUG if arguments.verbose > 1 else logging.CRITICAL
 
 
 def _version() -> str:

@@ -21,7 +21,6 @@ TEMPLATE_FIELDS = [
     "atlas_file",
 ]
 SERIES_GB = 1.0
-MIN_REGISTRATION_DICE = 0.75
 
 
 def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
@@ -68,7 +67,7 @@ def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
     return workflow
 
 
-def init_bold_space_wf(name: str = "bold_space_wf") -> Workflow:
+def init_bold_space_wf(settings: FuncSettings, name: str = "bold_space_wf") -> Workflow:
     """Register a BOLD reference to the template and carry mask, tissues and atlas back.
 
     Inputs: bold_file (for messages), boldref_file, head_mask_file, brain_file, template_file,
@@ -92,7 +91,7 @@ def init_bold_space_wf(name: str = "bold_space_wf") -> Workflow:
     brains = Node(AlignBrains(), "brains")
     boundary = Node(AlignBoundary(), "boundary")
     labels = Node(CarryLabels(), "labels")
-    bold_mask = Node(BoldMask(min_dice=MIN_REGISTRATION_DICE), "bold_mask")
+    bold_mask = Node(BoldMask(min_dice=settings.min_registration_dice), "bold_mask")
     label_fields = ["boldref_file", "template_mask_file", "template_dseg_file"]
     label_fields += ["atlas_file", "mni2template_xfm"]
     workflow = Workflow(name)
@@ -192,7 +191,7 @@ def init_bold_wf(run: BoldRun, settings: Settings, name: str = "bold_wf") -> Wor
     )
     inputnode.inputs.bold_file = str(run.file)
     realign = init_realign_wf(run)
-    space = init_bold_space_wf()
+    space = init_bold_space_wf(settings.func)
     connectivity = init_connectivity_wf(run, settings.func)
     workflow = Workflow(name)
     workflow.connect(

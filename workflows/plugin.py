@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from pathlib import Path
 from traceback import format_exception
 from typing import TypedDict
 
@@ -19,6 +20,21 @@ KILLED = (
     "bids_utils.errors.ToolError: the process of this step was killed, most often because memory "
     "ran out; give more memory or lower --nprocs, and run the same command again"
 )
+
+
+NIPYPE_LOGGERS = ("nipype", "nipype.workflow", "nipype.interface", "nipype.utils")
+
+
+def quiet_nipype(level: int) -> None:
+    """Let Nipype's own messages through from this level on, in this process."""
+    for name in NIPYPE_LOGGERS:
+        logging.getLogger(name).setLevel(level)
+
+
+def start_worker(folder: str, level: int) -> None:
+    """First call in a new worker: its folder, and how much Nipype says."""
+    process_initializer(folder)
+    quiet_nipype(level)
 
 
 class NodeResult(TypedDict):
@@ -40,6 +56,7 @@ class LocalPlugin(MultiProcPlugin):
         self, plugin_args: dict[str, float | bool], progress: Callable[[Node, str], None]
     ) -> None:
         super().__init__(plugin_args={**plugin_args, "mp_context": "forkserver"})
+        self.pool: ProcessPoolExecutor = self._new_pool()
         self._status_callback = progress
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
@@ -65,7 +82,7 @@ class LocalPlugin(MultiProcPlugin):
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             max_workers=self.processors,
-            initializer=process_initializer,
-            initargs=(os.getcwd(),),  # noqa: PTH109 - Nipype hands it to os.chdir
+            initializer=start_worker,
+            initargs=(str(Path.cwd()), logging.getLogger("nipype").level),
             mp_context=multiprocessing.get_context("forkserver"),
         )

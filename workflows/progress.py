@@ -32,6 +32,8 @@ class NodeProgress:
             title: self._bars.add_task(title, total=len(nodes), step="waiting", start=False)
             for title, nodes in self._waiting.items()
         }
+        self._totals = {title: len(nodes) for title, nodes in self._waiting.items()}
+        self._parts: dict[str, str] = {}
         self.failed: set[str] = set()
 
     def __enter__(self) -> NodeProgress:
@@ -54,6 +56,7 @@ class NodeProgress:
         if status == "start":
             self._bars.start_task(self._tasks[title])
             self._bars.update(self._tasks[title], step=step_name(node.fullname))
+            self._say_part(title, node.fullname)
         elif status == "exception":
             self._fail(title, node.fullname)
         elif node.fullname in self._waiting[title]:
@@ -65,6 +68,14 @@ class NodeProgress:
         if not self._waiting[title] and title not in self.failed:
             self._bars.update(self._tasks[title], step="done")
             self._console.print(f"{title}: done", highlight=False)
+
+    def _say_part(self, title: str, name: str) -> None:
+        """In a log: one line for each part of the work, not for each step."""
+        part = ", ".join(step_name(name).split(", ")[:-1])
+        if part and part != self._parts.get(title) and not self._console.is_terminal:
+            self._parts[title] = part
+            total, left = self._totals[title], len(self._waiting[title])
+            self._console.print(f"{title}: {part} ({total - left} of {total})", highlight=False)
 
     def _fail(self, title: str, name: str) -> None:
         self.failed.add(title)

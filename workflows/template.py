@@ -35,7 +35,7 @@ def init_sessions_wf(settings: AnatSettings, name: str = "sessions_wf") -> Workf
         BrainMask(fractional_threshold=0.5), ["in_file"], name="rough_mask", mem_gb=1.0
     )
     n4 = MapNode(
-        BiasCorrection(resolution_mm=float(settings.n4_shrink_factor)),
+        BiasCorrection(resolution_mm=settings.n4_resolution_mm),
         ["in_file", "mask_file"],
         name="n4",
         mem_gb=1.5,

@@ -210,11 +210,6 @@ def test_people_without_images_and_images_without_people_are_told(make_dataset):
     assert rows(plan, "01")[0][2] is None
 
 
-def test_the_caller_tells_who_is_done(make_dataset):
-    plan = plan_of(make_dataset(trial()), is_done=lambda label: label == "02")
-    assert [one.done for one in plan.participants] == [False, True]
-
-
 def test_sessions_with_labels_of_their_own_are_not_missed_in_others(make_dataset):
     files = dict(METADATA)
     for number in range(5):

@@ -18,6 +18,7 @@ from nipype.interfaces.base import (
     traits,
 )
 from nipype.interfaces.io import add_traits
+from nipype.utils.filemanip import ensure_list
 
 from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.names import build_name
@@ -101,8 +102,9 @@ class SaveDerivatives(SimpleInterface):
 
     def _files(self) -> Iterator[tuple[Output, Place, str]]:
         for row in self._table:
-            files = getattr(self.inputs, row.field)
-            if isdefined(files):
+            given = getattr(self.inputs, row.field)
+            if isdefined(given):
+                files = ensure_list(given)
                 yield from (
                     (row, place, file)
                     for place, file in zip(self.inputs.places, files, strict=True)

@@ -59,6 +59,14 @@ def test_a_table_that_brings_its_json_gets_no_second_one(tmp_path):
     assert needs_sidecar(TABLE, (TABLE,))
 
 
+def test_one_file_may_come_without_a_list(tmp_path):
+    node = save(tmp_path, (MASK,), [POST])
+    (tmp_path / "one.x").write_text("one", encoding="utf-8")
+    node.inputs.mask_file = str(tmp_path / "one.x")
+    node.run()
+    assert (tmp_path / "out" / output_file(MASK, POST)).read_text(encoding="utf-8") == "one"
+
+
 def test_a_field_without_value_is_not_saved(tmp_path):
     result = save(tmp_path, (MASK, TABLE), [PRE], confounds_file=["t"]).run()
     assert [name.endswith("timeseries.tsv") for name in result.outputs.saved_files] == [True]
