@@ -30,6 +30,11 @@ def blank_figure(width_in: float, height_in: float, background: str = "white") -
     return figure
 
 
+def plain(text: object) -> str:
+    """Text of a study as it is: dollar signs do not start a formula."""
+    return str(text).replace("$", r"\$")
+
+
 def png_bytes(figure: Figure) -> bytes:
     """PNG of a figure; the same figure gives the same bytes."""
     return _png(_pixels(figure))

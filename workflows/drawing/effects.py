@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from workflows.drawing.canvas import BLUE, GREEN, GREY, PURPLE, VERMILION, blank_figure
+from workflows.drawing.canvas import BLUE, GREEN, GREY, PURPLE, VERMILION, blank_figure, plain
 
 ARM_STYLES = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (PURPLE, "D"), (GREY, "v"))
 
@@ -32,9 +32,9 @@ def interval_plot(rows: pd.DataFrame, axis_label: str, marked_label: str) -> Fig
         axes.plot([row.ci_low, row.ci_high], [height, height], color=colour, linewidth=1.8)
         axes.plot(row.estimate, height, "o", color=colour, markerfacecolor=face, markersize=6)
     axes.axvline(0, color="0.3", linewidth=1, linestyle="--", zorder=0)
-    axes.set_yticks(heights, rows["label"], fontsize=9)
+    axes.set_yticks(heights, [plain(label) for label in rows["label"]], fontsize=9)
     axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xlabel(axis_label)
+    axes.set_xlabel(plain(axis_label))
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_title(f"filled: {marked_label}; open: not", loc="left", fontsize=9)
@@ -61,11 +61,11 @@ def change_scatter(points: pd.DataFrame, x_label: str, y_label: str, title: str)
     for number, arm in enumerate(arms):
         colour, marker = ARM_STYLES[number % len(ARM_STYLES)]
         part = whole[whole["arm"] == arm]
-        label = f"{arm} (n = {len(part)})"
+        label = f"{plain(arm)} (n = {len(part)})"
         axes.scatter(part["x"], part["y"], c=colour, marker=marker, s=34, alpha=0.85, label=label)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_xlabel(plain(x_label))
+    axes.set_ylabel(plain(y_label))
+    axes.set_title(plain(title), fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     if arms:
         axes.legend(frameon=False, fontsize=8)

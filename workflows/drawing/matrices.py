@@ -7,7 +7,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from workflows.drawing.canvas import blank_figure
+from workflows.drawing.canvas import blank_figure, plain
 
 MANY_NAMES = 120
 VIEWS = (("from the right", 1, 2), ("from behind", 0, 2), ("from above", 0, 1))
@@ -31,14 +31,15 @@ def region_matrix(values: np.ndarray, names: list[str], unit: str) -> Figure:
     )
     if len(names) <= MANY_NAMES:
         size = float(np.clip(330 / max(len(names), 1), 3.6, 9))
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-        axes.set_yticks(range(len(names)), names, fontsize=size)
+        shown_names = [plain(name) for name in names]
+        axes.set_xticks(range(len(names)), shown_names, rotation=90, fontsize=size)
+        axes.set_yticks(range(len(names)), shown_names, fontsize=size)
         axes.tick_params(length=0, pad=1)
     else:
         axes.set_xlabel("region number")
         axes.set_ylabel("region number")
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02, extend="both")
-    bar.set_label(unit)
+    bar.set_label(plain(unit))
     figure.text(0.99, 0.01, "grey = no value", ha="right", fontsize=8)
     figure.tight_layout()
     return figure
@@ -80,7 +81,7 @@ def connections_on_brain(
         axes.set_axis_off()
         for letter, x in zip("PA" if across == 1 else "LR", (0.02, 0.98), strict=True):
             axes.text(x, 0.5, letter, transform=axes.transAxes, ha="center", fontsize=10)
-    figure.colorbar(colours, cax=figure.add_axes((0.92, 0.15, 0.013, 0.7)), label=unit)
+    figure.colorbar(colours, cax=figure.add_axes((0.92, 0.15, 0.013, 0.7)), label=plain(unit))
     return figure
 
 

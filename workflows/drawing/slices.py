@@ -16,7 +16,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from workflows.drawing.canvas import blank_figure
+from workflows.drawing.canvas import blank_figure, plain
 
 CONVENTION = "Left of the picture = left of the participant (L)"
 PLANES = ("sagittal", "coronal", "axial")
@@ -126,7 +126,7 @@ def painted_slices(volume: Volume, paint: Paint, focus: np.ndarray, title: str) 
         panel.contour(marked, MARK)
     scale = figure.add_axes((0.925, 0.2, 0.013, 0.6))
     bar = figure.colorbar(ScalarMappable(norm, "PuOr_r"), cax=scale)
-    bar.set_label(paint.unit, color=INK, fontsize=9)
+    bar.set_label(plain(paint.unit), color=INK, fontsize=9)
     bar.ax.tick_params(colors=INK, labelsize=8)
     if marked.any():
         handle = Line2D([], [], color=MARK, linewidth=2, label=paint.marked_label)
@@ -190,7 +190,7 @@ def _mosaic(volume: Volume, focus: np.ndarray, title: str) -> tuple[Figure, list
     if not focus.any():
         raise ValueError("focus: is empty, there is nothing to draw")
     figure = blank_figure(11, 5.2, background="black")
-    figure.suptitle(title, color=INK, fontsize=11, y=0.985)
+    figure.suptitle(plain(title), color=INK, fontsize=11, y=0.985)
     figure.text(0.01, 0.012, CONVENTION, color=INK, fontsize=9)
     grid = figure.subplots(3, N_CUTS)
     figure.subplots_adjust(0.005, 0.055, 0.995, 0.935, wspace=0.03, hspace=0.03)

@@ -148,7 +148,7 @@ def matrix_picture(rows: pd.DataFrame) -> GroupPicture:
     """Estimates of all connections as a matrix."""
     regions = edge_regions(rows)
     values = edge_matrix(rows, regions, "estimate")
-    figure = region_matrix(values, regions, f"{_title(rows)}, {_unit(rows)}")
+    figure = region_matrix(values, regions, f"{rows['term'].iloc[0]} ({_unit(rows)})")
     return GroupPicture(
         embedded(png_bytes(figure)),
         f"Matrix of {len(regions)} by {len(regions)} regions coloured by {_title(rows)}",
@@ -169,7 +169,7 @@ def connection_picture(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
     edges = [(int(a), int(b), float(matrix[a, b])) for a, b in pairs]
     n_significant = int((rows["p_fdr"] <= alpha).sum())
     mask = (standard.mask, standard.brain.affine)
-    figure = connections_on_brain(edges, places, mask, f"{_title(rows)}, {_unit(rows)}")
+    figure = connections_on_brain(edges, places, mask, f"estimate ({_unit(rows)})")
     how = f"{n_significant} of {int(rows['p'].notna().sum())} are {MARKED}"
     return GroupPicture(
         embedded(png_bytes(figure)),

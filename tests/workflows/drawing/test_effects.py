@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from workflows.drawing.canvas import png_bytes
 from workflows.drawing.effects import change_scatter, interval_plot
 
 
@@ -29,10 +30,14 @@ def test_the_first_row_is_on_top_and_only_significant_dots_are_filled():
 
 
 def test_people_without_both_changes_are_not_counted():
-    points = pd.DataFrame(
-        {"x": [1.0, np.nan, 3], "y": [-1.0, 2, -3], "arm": ["CBT", "CBT", "WL"]}
-    )
+    points = pd.DataFrame({"x": [1.0, np.nan, 3], "y": [-1.0, 2, -3], "arm": ["CBT", "CBT", "WL"]})
     axes = change_scatter(points, "BDI", "volume", "t").axes[0]
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["CBT (n = 1)", "WL (n = 1)"]
     np.testing.assert_array_equal(axes.collections[1].get_offsets(), [[3, -3]])
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula():
+    points = pd.DataFrame({"x": [1.0], "y": [1.0], "arm": ["$\\frac$"]})
+    figure = change_scatter(points, "$x^$", "$y_$", "$")
+    assert png_bytes(figure).startswith(b"\x89PNG")
