@@ -1,0 +1,193 @@
+"""Whole runs of the command on a made-up trial: from images to report, and with broken input."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_utils.derivatives import read_table, validate_bids
+from workflows.cli import main as braindelta
+from workflows.demo import main as demo
+
+pytestmark = pytest.mark.slow
+EXPECTED = Path(__file__).with_name("expected_outputs.txt")
+KEYS = ["participant_id", "modality", "measure", "atlas", "region"]
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    """Folder of the demo, run from images to report."""
+    root = tmp_path_factory.mktemp("trial")
+    assert demo([str(root), "--nprocs", "2"]) == 0
+    return root
+
+
+def files_below(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(root, level, output, *options, settings="settings.yaml"):
+    places = [str(root / "bids"), str(root / output), level]
+    return braindelta([*places, "--settings", str(root / settings), "--nprocs", "2", *options])
+
+
+def test_a_run_leaves_exactly_the_expected_files(trial):
+    made = files_below(trial / "derivatives")
+    assert sorted(made) == EXPECTED.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_derivatives_are_valid_bids(trial):
+    assert validate_bids(trial / "derivatives", check_headers=True) == []
+
+
+def test_the_dataset_is_only_read(trial, tmp_path):
+    before = {p: p.stat().st_mtime_ns for p in (trial / "bids").rglob("*")}
+    assert run(trial, "plan", tmp_path / "out") == 0
+    assert {p: p.stat().st_mtime_ns for p in (trial / "bids").rglob("*")} == before
+
+
+def test_a_second_run_has_nothing_to_do(trial):
+    tables = {p: p.stat().st_mtime_ns for p in (trial / "derivatives").rglob("sub-*.tsv")}
+    assert run(trial, "participant", "derivatives", "-w", str(trial / "work")) == 11
+    assert {p: p.stat().st_mtime_ns for p in tables} == tables
+
+
+def test_planted_growth_is_recovered_in_the_treated_and_not_in_the_others(trial):
+    volumes = read_table(trial / "recovery" / "volumes.tsv")
+    grown = volumes[volumes["planted"].abs() > 0.5].dropna()
+    slope, _ = np.polyfit(grown["planted"], grown["recovered"], 1)
+    still = volumes[volumes["planted"].abs() < 0.5]["recovered"].abs()
+    assert 0.5 < slope < 1.5
+    assert still.median() < 1.5
+
+
+def test_swapping_the_sessions_in_the_settings_flips_every_change(trial):
+    settings = (trial / "settings.yaml").read_text(encoding="utf-8")
+    (trial / "forward.yaml").write_text(
+        f"sessions: {{order: [pre, post]}}\n{settings}", encoding="utf-8"
+    )
+    (trial / "swapped.yaml").write_text(
+        f"sessions: {{order: [post, pre]}}\n{settings}", encoding="utf-8"
+    )
+    for dates in (trial / "bids").glob("sub-*/sub-*_sessions.tsv"):
+        dates.rename(dates.with_suffix(".hidden"))
+    changes = {}
+    for order in ("forward", "swapped"):
+        shutil.copytree(trial / "derivatives", trial / order)
+        code = run(trial, "group", order, "-w", str(trial / f"w_{order}"), settings=f"{order}.yaml")
+        assert code in (0, 10)
+        table = read_table(trial / order / "group" / "change.tsv")
+        changes[order] = table.set_index(KEYS)["change"].dropna()
+    for hidden in (trial / "bids").glob("sub-*/sub-*_sessions.hidden"):
+        hidden.rename(hidden.with_suffix(".tsv"))
+    both = pd.concat(changes, axis=1)
+    assert len(both) > 500
+    np.testing.assert_allclose(both["swapped"], -both["forward"], rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def broken(trial, tmp_path_factory):
+    """Four people: one scanned once and copied, three with a broken file."""
+    root = tmp_path_factory.mktemp("broken")
+    shutil.copyfile(trial / "settings.yaml", root / "settings.yaml")
+    shutil.copytree(trial / "bids", root / "bids")
+    for folder in (root / "bids").glob("sub-0[5-9]"):
+        shutil.rmtree(folder)
+    copy_session(root / "bids" / "sub-01")
+    truncate(session_file(root, "02", "post", "anat", "T1w.nii.gz"))
+    corrupt(session_file(root, "03", "pre", "func", "task-rest_bold.nii.gz"))
+    flatten(session_file(root, "04", "post", "anat", "T1w.nii.gz"))
+    code = run(root, "participant", "derivatives", "--skip-bids-validation")
+    return root, code
+
+
+def session_file(root, participant, session, datatype, ending):
+    stem = f"sub-{participant}_ses-{session}"
+    folder = root / "bids" / f"sub-{participant}" / f"ses-{session}"
+    return folder / datatype / f"{stem}_{ending}"
+
+
+def copy_session(folder):
+    """Give the first session to the second one, file by file."""
+    for file in (folder / "ses-pre").rglob("*.*"):
+        name = file.name.replace("ses-pre", "ses-post")
+        shutil.copyfile(file, folder / "ses-post" / file.parent.name / name)
+
+
+def truncate(file):
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def corrupt(file):
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    file.write_bytes(content)
+
+
+def flatten(file):
+    image = nib.load(file)
+    nib.save(nib.Nifti1Image(np.full(image.shape, 7, np.int16), image.affine), file)
+
+
+def record(root, participant):
+    path = root / "derivatives" / "logs" / f"sub-{participant}" / "status.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_broken_files_fail_their_participant_only(broken):
+    root, code = broken
+    assert code == 10
+    assert record(root, "01")["status"] == "done"
+    assert {record(root, label)["status"] for label in ("02", "03", "04")} == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("participant", "file", "words"),
+    [
+        ("02", "sub-02_ses-post_T1w.nii.gz", "truncated|ends|cut|copy"),
+        ("03", "sub-03_ses-pre_task-rest_bold.nii.gz", "corrupt|damaged|copy"),
+        ("04", "sub-04_ses-post_T1w.nii.gz", "same|constant|value"),
+    ],
+)
+def test_the_cause_names_the_file_and_what_is_wrong(broken, participant, file, words):
+    root, _ = broken
+    causes = " ".join(record(root, participant)["causes"])
+    assert file in causes
+    assert any(word in causes for word in words.split("|")), causes
+    assert "unexpected" not in causes
+
+
+def test_what_was_done_before_a_failure_is_kept(broken):
+    root, _ = broken
+    folder = root / "derivatives" / "sub-03" / "ses-post"
+    assert list(folder.glob("anat/*_desc-volume_morph.tsv"))
+    assert list(folder.glob("func/*_relmat.tsv"))
+
+
+def test_the_same_scan_twice_gives_no_change(broken):
+    root, _ = broken
+    assert run(root, "group", "derivatives", "--skip-bids-validation") == 10
+    change = read_table(root / "derivatives" / "group" / "change.tsv")
+    change = change[change["participant_id"] == "sub-01"]
+    volume = change[(change["measure"] == "volume") & (change["baseline_value"] > 0)]
+    assert len(volume) == 83
+    assert volume["percent_change"].abs().max() <= 0.01
+    edges = np.load(next((root / "derivatives" / "group").glob("*_change.npy")))
+    assert np.nanmax(np.abs(edges)) == 0
+
+
+def test_another_folder_and_one_core_give_identical_tables(broken, tmp_path):
+    root, _ = broken
+    options = ["--participant-label", "01", "--skip-bids-validation", "-w", str(tmp_path / "w")]
+    assert run(root, "participant", tmp_path / "again", *options, "--nprocs", "1") == 0
+    tables = [p for p in (tmp_path / "again" / "sub-01").rglob("*.tsv")]
+    assert len(tables) > 8
+    for table in tables:
+        first = root / "derivatives" / table.relative_to(tmp_path / "again")
+        assert table.read_bytes() == first.read_bytes(), table.name
