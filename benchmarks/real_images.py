@@ -31,7 +31,7 @@ MS_FILES = {"pre": "study1_T1W.nii.gz", "post": "study2_T1W.nii.gz"}
 MS_DATES = {"pre": "2000-01-01T00:00:00", "post": "2000-03-22T00:00:00"}
 SETTINGS = """\
 sessions: {order: [pre, post]}
-func: {min_clean_minutes: 2.0}
+func: {min_clean_minutes: 2.0, low_pass_hz: null}
 """
 
 

@@ -166,7 +166,7 @@ def scan_rows(ledger: pd.DataFrame) -> list[dict[str, str]]:
 
 def found_figures(folder: Path) -> list[_Found]:
     """Pictures of a participant whose names say what they show."""
-    paths = sorted({*folder.glob("figures/*.png"), *folder.glob("ses-*/figures/*.png")})
+    paths = sorted(folder.glob("figures/*.png"))
     named = [(path, parse_name(path.name)) for path in paths]
     return [_Found(path, name) for path, name in named if name and name.get("desc") in CAPTIONS]
 

@@ -47,8 +47,9 @@ class Place:
 
 
 def output_file(row: Output, place: Place) -> Path:
-    """Path of one saved file, relative to the derivative dataset."""
-    folders = [f"{key}-{label}" for key, label in place.entities if key in ("sub", "ses")]
+    """Path of one saved file, relative to the derivative dataset; pictures lie together."""
+    levels = ("sub",) if row.datatype == "figures" else ("sub", "ses")
+    folders = [f"{key}-{label}" for key, label in place.entities if key in levels]
     name = build_name((*place.entities, *row.entities), row.suffix, row.extension)
     return Path(*folders, row.datatype, name)
 

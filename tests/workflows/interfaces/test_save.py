@@ -93,3 +93,8 @@ def test_a_run_keeps_all_its_entities_in_the_order_of_bids():
     assert str(output_file(TABLE, run)) == (
         "sub-01/ses-pre/func/sub-01_ses-pre_task-rest_run-2_desc-confounds_timeseries.tsv"
     )
+
+
+def test_pictures_of_all_sessions_lie_in_one_folder():
+    picture = Output("mask_figure", "T1w", ".png", "figures", (("desc", "mask"),))
+    assert str(output_file(picture, PRE)) == "sub-01/figures/sub-01_ses-pre_desc-mask_T1w.png"
