@@ -1,0 +1,80 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_utils.derivatives import read_table, write_table
+from bids_utils.errors import DatasetError
+from workflows.interfaces.atlas import AnatQuality, RegionVolumes, SessionView, TemplateAtlas
+from workflows.interfaces.volumes import load_labels, load_mask, save_volume
+
+AFFINE = np.diag([2.0, 2, 2, 1])
+LABELS = np.zeros((6, 3, 3), int)
+LABELS[1], LABELS[4] = 5, 2
+
+
+def run(interface, folder, **inputs):
+    """Outputs of one interface, run in a folder."""
+    folder.mkdir(exist_ok=True)
+    return interface(**inputs).run(cwd=folder).outputs
+
+
+def write(folder, name, volume, affine=AFFINE):
+    return save_volume(np.asarray(volume), affine, folder / f"{name}.nii.gz")
+
+
+def test_labels_reach_near_grey_matter_inside_the_mask(tmp_path):
+    grey, mask = np.zeros(LABELS.shape), np.ones(LABELS.shape)
+    grey[2], grey[3], mask[4, 0] = 0.9, 0.4, 0
+    inputs = {"labels_file": write(tmp_path, "l", LABELS), "gm_file": write(tmp_path, "g", grey)}
+    inputs |= {"mask_file": write(tmp_path, "m", mask), "reach_mm": 2.0}
+    labels, _ = load_labels(run(TemplateAtlas, tmp_path / "node", **inputs).out_file)
+    assert labels[:, 1, 1].tolist() == [0, 5, 5, 0, 2, 0]
+    assert labels[4, 0].tolist() == [0, 0, 0]
+
+
+def test_labels_on_another_grid_are_refused(tmp_path):
+    inputs = {"labels_file": write(tmp_path, "l", LABELS, np.eye(4)), "reach_mm": 2.0}
+    same = write(tmp_path, "g", np.ones(LABELS.shape))
+    with pytest.raises(DatasetError, match="same grid"):
+        run(TemplateAtlas, tmp_path / "node", gm_file=same, mask_file=same, **inputs)
+
+
+def test_what_a_session_saw_is_inside_its_view_and_the_brain(tmp_path):
+    view, mask = np.ones((1, 1, 4)), np.ones((1, 1, 4))
+    view[..., 0], mask[..., 3] = 0, 0
+    inputs = {"view_file": write(tmp_path, "v", view), "mask_file": write(tmp_path, "m", mask)}
+    seen = load_mask(run(SessionView, tmp_path / "node", **inputs).out_file)
+    assert seen.ravel().tolist() == [False, True, True, False]
+
+
+def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
+    table = pd.DataFrame({"index": [2, 5, 9], "name": ["lh_b", "lh_e", "rh_x"]})
+    table = table.assign(hemisphere=["L", "L", "R"], structure="cortex")
+    write_table(table, tmp_path / "labels.tsv")
+    grey, mni_view = np.full(LABELS.shape, 0.5), np.ones(LABELS.shape)
+    mni_view[1, 0] = 0
+    inputs = {
+        "gm_file": write(tmp_path, "grey", grey),
+        "atlas_file": write(tmp_path, "atlas", LABELS),
+        "mni_atlas_file": write(tmp_path, "mni", LABELS, np.eye(4)),
+        "mni_view_file": write(tmp_path, "view", mni_view, np.eye(4)),
+        "labels_file": str(tmp_path / "labels.tsv"),
+    }
+    found = read_table(tmp_path / run(RegionVolumes, tmp_path / "n", **inputs).out_file)
+    assert found["region"].tolist() == ["lh_b", "lh_e", "rh_x"]
+    np.testing.assert_allclose(found["volume"], [9 * 0.5 * 0.008] * 2 + [np.nan])
+    np.testing.assert_allclose(found["coverage"], [1, 0.66667, np.nan])
+
+
+def test_quality_is_one_row(tmp_path):
+    np.savetxt(tmp_path / "xfm.mat", np.eye(4))
+    mask = np.zeros((10, 10, 10))
+    mask[:5] = 1
+    inputs = {"mask_file": write(tmp_path, "mask", mask), "mni_overlap": 0.7}
+    inputs |= {"session2template_xfms": [str(tmp_path / "xfm.mat")] * 2, "noise": [9.0, 5.0, 4.0]}
+    row = read_table(tmp_path / run(AnatQuality, tmp_path / "n", **inputs).out_file).iloc[0]
+    assert row["n_sessions"] == 2
+    assert row["brain_ml"] == pytest.approx(4.0)
+    assert row["resolution_mm"] == 2
+    assert row["mni_overlap"] == 0.7
+    assert row["gm_noise"] == 5
