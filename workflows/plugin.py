@@ -58,15 +58,27 @@ class LocalPlugin(MultiProcPlugin):
         super().__init__(plugin_args={**plugin_args, "mp_context": "forkserver"})
         self.pool: ProcessPoolExecutor = self._new_pool()
         self._status_callback = progress
+        self._seen: tuple[int, ...] = ()
+
+    def _send_procs_to_workers(self, updatehash: bool = False, graph: object = None) -> None:
+        """Look for work only if something ended or was added since the last look.
+
+        Nipype looks at every poll and collects garbage each time, which took a third of a
+        core where many participants run.
+        """
+        now = (self._taskid, int(self.proc_done.sum()), len(self.procs), len(self.pending_tasks))
+        if now != self._seen:
+            self._seen = now
+            super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
-        job = (run_node, node, updatehash, self._taskid)
+        job = partial(run_node, node, updatehash, self._taskid)
         try:
-            future = self.pool.submit(*job)
+            future = self.pool.submit(job)
         except BrokenProcessPool:
             self.pool = self._new_pool()
-            future = self.pool.submit(*job)
+            future = self.pool.submit(job)
         self._task_obj[self._taskid] = future
         future.add_done_callback(partial(self._keep_result, self._taskid))
         return self._taskid
