@@ -12,6 +12,7 @@ from scipy import ndimage, optimize
 from workflows.compute.motion import pose_from_parameters
 
 EDGE_SMOOTHING_MM = 1.0
+EDGE_SMOOTHING_VOXELS = 0.6
 MIN_STEEPNESS = 0.05
 STEP_MM = 2.0
 PRECISION = {"xtol": 0.005, "ftol": 1e-6}
@@ -39,11 +40,13 @@ def white_matter_edge(segmentation, affine, white=2, grey=1, max_points=12_000):
     """
     sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     inside = (segmentation == white).astype(float)
-    smooth = ndimage.gaussian_filter(inside, EDGE_SMOOTHING_MM / sizes)
+    width_mm = np.maximum(EDGE_SMOOTHING_MM, EDGE_SMOOTHING_VOXELS * sizes)
+    smooth = ndimage.gaussian_filter(inside, width_mm / sizes)
     near_grey = ndimage.binary_dilation(segmentation == grey, iterations=2)
     slopes = np.stack(np.gradient(smooth), axis=-1) @ np.linalg.inv(affine[:3, :3])
     steepness = np.linalg.norm(slopes, axis=-1)
-    at_edge = (np.abs(smooth - 0.5) < 0.15) & (steepness > MIN_STEEPNESS) & near_grey
+    within_half_voxel = np.abs(smooth - 0.5) < steepness * sizes.min() / 2
+    at_edge = within_half_voxel & (steepness * width_mm.max() > MIN_STEEPNESS) & near_grey
     at = np.argwhere(at_edge)
     if len(at) < 100:
         raise ValueError("segmentation: fewer than 100 edge points between white and grey matter")

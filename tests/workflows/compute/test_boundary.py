@@ -55,6 +55,20 @@ def test_normals_lead_out_of_white_matter():
     assert (tissue(points + 2 * normals) == 1).mean() > 0.95
 
 
+@pytest.mark.parametrize("voxel_mm", [1.0, 2.5, 3.0])
+def test_the_edge_of_a_ball_is_found_at_every_voxel_size(voxel_mm):
+    count = int(72 / voxel_mm)
+    affine = from_matvec(np.diag([voxel_mm] * 3), [-36.0] * 3)
+    centres = apply_affine(affine, np.stack(np.indices((count,) * 3), axis=-1))
+    radius = np.linalg.norm(centres, axis=-1)
+    ball = np.where(radius < 20, 2, np.where(radius < 28, 1, 0))
+    points, normals = white_matter_edge(ball, affine)
+    distance = np.linalg.norm(points, axis=1)
+    assert abs(distance.mean() - 20) < 0.15
+    assert distance.std() < 0.25 * voxel_mm
+    assert ((points * normals).sum(axis=1) / distance).min() > 0.8
+
+
 def test_the_start_comes_back_when_the_image_shows_no_edge():
     segmentation, image = scene(np.zeros(6), (1000, 800))
     start = from_matvec(np.eye(3), [200, 0, 0])
