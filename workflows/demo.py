@@ -19,6 +19,10 @@ Makes a small two-arm trial with known brain change (8 people, 2 sessions, T1w a
 resolution), runs braindelta on it, and prints what was planted beside what was recovered."""
 DONE, NOTHING_TO_DO = 0, 11
 LEVELS = ("plan", "participant", "group")
+VOLUME_NOTE = (
+    "Volume is the grey matter inside the borders of a region, which both sessions share: growth "
+    "beyond a border is not seen, so slopes are below 1."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,27 +75,38 @@ def run_levels(root: Path, nprocs: int, braindelta: Callable[[list[str]], int]) 
 
 
 def show_recovery(root: Path, console: Console) -> None:
-    """Print what was planted beside what was recovered; keep the tables in truth/."""
+    """Print what was planted beside what was recovered; keep the tables in recovery/."""
     from bids_utils.derivatives import read_table, write_table
-    from workflows.compute.recovery import false_change, recovery_summary
+    from workflows.compute.recovery import false_change
     from workflows.interfaces import recovery
 
     truth, derivatives = root / "truth", root / "derivatives"
-    arms = read_table(truth / "trial.tsv").set_index("participant_id")["group"]
+    people = read_table(truth / "trial.tsv").set_index("participant_id")
     volumes = recovery.compare_volumes(truth, derivatives)
     connectivity = recovery.compare_connectivity(truth, derivatives)
     write_table(volumes, root / "recovery" / "volumes.tsv")
     write_table(connectivity, root / "recovery" / "connectivity.tsv")
     grown = volumes[volumes["name"].isin(recovery.planted_regions())]
-    show_people(grown, arms, "Grey matter of the planted regions, change in %", console)
-    show_summary(recovery_summary(grown, arms), "Grey matter, change in %", console)
+    show_change(grown, people, "Volume of the planted regions, change in %", console)
+    console.print(VOLUME_NOTE)
     median, largest = false_change(volumes)
     console.print(
         f"Where less than .5 % was planted: median |change| {median:.2f} %, largest {largest:.1f} %"
     )
-    show_people(connectivity, arms, "Connectivity of the planted edges, change in z", console)
-    show_summary(recovery_summary(connectivity, arms), "Connectivity, change in z", console)
+    show_change(connectivity, people, "Connectivity of the planted edges, change in z", console)
     show_models(recovery.model_rows(derivatives), console)
+
+
+def show_change(compared: pd.DataFrame, people: pd.DataFrame, title: str, console: Console) -> None:
+    """Print planted and recovered change by person, by region and with the symptoms."""
+    from workflows.compute.recovery import recovery_summary, symptom_relation
+
+    arms, points = people["group"], people["improvement"].where(people["has_score"])
+    show_people(compared, arms, title, console)
+    show_summary(recovery_summary(compared, arms), title, console)
+    show_summary(
+        symptom_relation(compared, points), f"{title}: correlation with improvement", console
+    )
 
 
 def show_people(compared: pd.DataFrame, arms: pd.Series, title: str, console: Console) -> None:

@@ -68,6 +68,36 @@ def recovery_summary(compared, arms):
     return pd.DataFrame(rows)
 
 
+def symptom_relation(compared, improvement):
+    """Correlation of the planted and of the recovered change with the symptom improvement.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        Result of `comparison`.
+    improvement : Series
+        Points of each participant_id (the index); NaN where the score is missing.
+
+    Returns
+    -------
+    DataFrame
+        One row per name: name, n (participants with all three values), planted_r, recovered_r;
+        NaN with fewer than three participants or without variation.
+    """
+    points = compared["participant_id"].map(improvement)
+    known = compared.assign(points=points).dropna(subset=["planted", "recovered", "points"])
+    rows = []
+    for name in compared["name"].unique():
+        values = known[known["name"] == name]
+        x = values["points"].to_numpy(float)
+        planted_r, recovered_r = (
+            _correlation(x, values[column].to_numpy(float)) for column in ("planted", "recovered")
+        )
+        row = {"name": name, "n": len(values), "planted_r": planted_r, "recovered_r": recovered_r}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def false_change(compared, limit=0.5):
     """Median and largest absolute recovered change where less than `limit` was planted."""
     still = compared[compared["planted"].abs() < limit]["recovered"].abs()
@@ -79,6 +109,14 @@ def _line(values):
     if len(values) < 3 or np.ptp(planted) == 0:
         return {"slope": np.nan, "intercept": np.nan, "correlation": np.nan}
     slope, intercept = np.polyfit(planted, recovered, 1)
-    varies = np.ptp(recovered) > 0
-    r = np.corrcoef(planted, recovered)[0, 1] if varies else np.nan
-    return {"slope": slope, "intercept": intercept, "correlation": r}
+    return {
+        "slope": slope,
+        "intercept": intercept,
+        "correlation": _correlation(planted, recovered),
+    }
+
+
+def _correlation(one, other):
+    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return np.nan
+    return np.corrcoef(one, other)[0, 1]

@@ -2,7 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.compute.recovery import comparison, false_change, recovery_summary
+from workflows.compute.recovery import (
+    comparison,
+    false_change,
+    recovery_summary,
+    symptom_relation,
+)
 
 PLANTED = pd.DataFrame(
     {
@@ -53,3 +58,24 @@ def test_without_planted_variation_there_is_no_slope():
 def test_false_change_is_counted_where_nothing_was_planted():
     table = pd.DataFrame({"planted": [0.0, 0.1, -0.2, 5.0], "recovered": [1.0, -3.0, 2.0, 9.0]})
     assert false_change(table) == (2.0, 3.0)
+
+
+def test_the_symptom_relation_is_that_of_people_with_all_three_values():
+    table = pd.DataFrame(
+        {
+            "participant_id": ["sub-01", "sub-02", "sub-03", "sub-04", "sub-05"],
+            "name": "lh_amygdala",
+            "planted": [1.0, 2.0, 3.0, 9.0, 9.0],
+            "recovered": [3.0, 1.0, 2.0, 9.0, np.nan],
+        }
+    )
+    points = pd.Series([10.0, 20.0, 30.0, np.nan, 1.0], index=table["participant_id"])
+    row = symptom_relation(table, points).iloc[0]
+    assert (row["n"], row["planted_r"]) == (3, pytest.approx(1.0))
+    assert row["recovered_r"] == pytest.approx(-0.5)
+
+
+def test_a_symptom_relation_of_two_people_is_unknown():
+    table = comparison(PLANTED.iloc[:2], RECOVERED)
+    row = symptom_relation(table, pd.Series([1.0, 2.0], index=["sub-01", "sub-02"])).iloc[0]
+    assert np.isnan([row["planted_r"], row["recovered_r"]]).all()
