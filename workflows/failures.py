@@ -55,7 +55,8 @@ def parse_crash(text: str, file: Path) -> Failure:
     The last error line of the traceback decides; lines after it belong to its message.
     """
     lines = text.splitlines()
-    node = next((line[5:].strip() for line in lines if line.startswith("Node: ")), "unknown step")
+    node = _after("Node: ", lines) or "unknown step"
+    node = full_name(node, Path(_after("Working directory: ", lines)))
     matches = [(i, found) for i, line in enumerate(lines) if (found := ERROR_LINE.match(line))]
     plain = [(i, found) for i, found in matches if found[1] in PLAIN_ERRORS]
     if not matches:
@@ -73,3 +74,24 @@ def step_name(node: str) -> str:
     """
     parts = [part.removesuffix("_wf").replace("_", " ").strip() for part in node.split(".")]
     return ", ".join(parts[2:] or parts)
+
+
+def full_name(node: str, folder: Path) -> str:
+    """Path of a node through its workflows; parts of a MapNode only have it in their folder.
+
+    Parameters
+    ----------
+    node : str
+        Name as Nipype gives it: `a_wf.b_wf.step`, or `_step0` for a part of a MapNode.
+    folder : Path
+        Working folder of the node, such as `.../a_wf/b_wf/step/mapflow/_step0`.
+    """
+    parts = list(folder.parts)
+    if "." in node or "mapflow" not in parts:
+        return node
+    first = next((i for i, part in enumerate(parts) if part.endswith("_wf")), 0)
+    return ".".join([*parts[first : parts.index("mapflow") - 1], node])
+
+
+def _after(mark: str, lines: list[str]) -> str:
+    return next((line.removeprefix(mark).strip() for line in lines if line.startswith(mark)), "")

@@ -44,7 +44,7 @@ def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
     """
     atlas = find_atlas(study.settings.atlas.name)
     scanned = t1w_sessions(participant)
-    workflow = Workflow(f"sub_{participant.label}_wf")
+    workflow = Workflow(participant_wf_name(participant.label))
     anat_wf = init_anat_wf(len(scanned), study.settings)
     anat_wf.inputs.inputnode.t1w_files = [str(session.t1w_file) for session in scanned]
     anat_wf.inputs.inputnode.atlas_file = str(atlas.file)
@@ -58,6 +58,11 @@ def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
     for run in bold_runs(participant):
         add_bold_run(workflow, anat_wf, run, study)
     return workflow
+
+
+def participant_wf_name(participant: str) -> str:
+    """Name of the workflow of a participant."""
+    return f"sub_{participant}_wf"
 
 
 def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Study) -> None:

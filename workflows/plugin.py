@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -71,6 +71,17 @@ class LocalPlugin(MultiProcPlugin):
             self._seen = now
             super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
 
+    def _sort_jobs(self, jobids: Iterable[int], scheduler: str | None = None) -> list[int]:
+        """Steps of the first workflows first, so that participants finish one after the other."""
+        names = [node._hierarchy for node in self.procs if node._hierarchy]
+        places = {name: place for place, name in enumerate(dict.fromkeys(map(workflow_of, names)))}
+
+        def place(job: int) -> int:
+            node = self.procs[self.mapnodesubids.get(job, job)]
+            return places[workflow_of(node._hierarchy)]
+
+        return sorted(jobids, key=place)
+
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
         job = partial(run_node, node, updatehash, self._taskid)
@@ -98,3 +109,8 @@ class LocalPlugin(MultiProcPlugin):
             initargs=(str(Path.cwd()), logging.getLogger("nipype").level),
             mp_context=multiprocessing.get_context("forkserver"),
         )
+
+
+def workflow_of(hierarchy: str) -> str:
+    """Workflow below the top one that a path of workflows leads through."""
+    return ".".join(hierarchy.split(".")[:2])

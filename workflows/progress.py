@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from nipype.interfaces.utility import IdentityInterface
@@ -9,13 +11,23 @@ from nipype.pipeline.engine import Node, Workflow
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from workflows.failures import step_name
+from workflows.failures import full_name, step_name
 
 
 class NodeProgress:
-    """Receives the status of every node; one bar for each workflow below the top one."""
+    """Receives the status of every node; one bar for each workflow below the top one.
 
-    def __init__(self, workflow: Workflow, titles: dict[str, str], console: Console) -> None:
+    `finished` is called with the title of a workflow as soon as its last node has ended.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        titles: dict[str, str],
+        console: Console,
+        finished: Callable[[str], None],
+    ) -> None:
+        self._finished = finished
         self._titles = titles
         self._console = console
         self._bars = Progress(
@@ -50,17 +62,18 @@ class NodeProgress:
 
     def __call__(self, node: Node, status: str) -> None:
         """Take one message of Nipype: `start`, `end` or `exception`."""
-        title = _title(node.fullname, self._titles)
+        name = full_name(node.fullname, Path(node.output_dir()))
+        title = _title(name, self._titles)
         if title is None:
             return
         if status == "start":
             self._bars.start_task(self._tasks[title])
-            self._bars.update(self._tasks[title], step=step_name(node.fullname))
-            self._say_part(title, node.fullname)
+            self._bars.update(self._tasks[title], step=step_name(name))
+            self._say_part(title, name)
         elif status == "exception":
-            self._fail(title, node.fullname)
-        elif node.fullname in self._waiting[title]:
-            self._finish(title, node.fullname)
+            self._fail(title, name)
+        elif name in self._waiting[title]:
+            self._finish(title, name)
 
     def _finish(self, title: str, name: str) -> None:
         self._waiting[title].discard(name)
@@ -68,6 +81,7 @@ class NodeProgress:
         if not self._waiting[title] and title not in self.failed:
             self._bars.update(self._tasks[title], step="done")
             self._console.print(f"{title}: done", highlight=False)
+            self._finished(title)
 
     def _say_part(self, title: str, name: str) -> None:
         """In a log: one line for each part of the work, not for each step."""

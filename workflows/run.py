@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +33,12 @@ from workflows.citation import methods_text
 from workflows.failures import Failure, read_failures
 from workflows.group import init_group_wf
 from workflows.interfaces.headers import read_image_facts
-from workflows.participant import Study, expected_files, init_participant_wf
+from workflows.participant import (
+    Study,
+    expected_files,
+    init_participant_wf,
+    participant_wf_name,
+)
 from workflows.plugin import LocalPlugin
 from workflows.progress import NodeProgress
 from workflows.records import Record, crash_folder, fingerprint, read_record, write_record
@@ -197,29 +203,38 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
 def run_images(
     todo: list[ParticipantPlan], study: Study, options: Options, console: Console
 ) -> None:
-    """Run the participant workflows in one graph, then write how each of them ended."""
+    """Run the participant workflows in one graph; write how each ended as soon as it did."""
     workflow = Workflow("participants_wf", base_dir=str(options.work_dir))
     workflow.config = execution_config(options, options.output_dir / "logs")
-    titles = {}
+    running = {}
     for participant in todo:
         crash_dir = crash_folder(options.output_dir, participant.label)
         shutil.rmtree(crash_dir, ignore_errors=True)
         one = init_participant_wf(participant, study)
         workflow.add_nodes([one])
-        titles[one.name] = with_prefix(participant.label, "sub")
+        running[with_prefix(participant.label, "sub")] = participant
         for name in one.list_node_names():
             one.get_node(name).config = execution_config(options, crash_dir)
+
+    def close(title: str) -> None:
+        close_participant(running.pop(title), study, options)
+
+    titles = {participant_wf_name(p.label): title for title, p in running.items()}
     if todo:
-        run_graph(workflow, titles, options, console)
-    for participant in todo:
-        close_participant(participant, study, options)
+        run_graph(workflow, titles, (options, console), close)
+    for title in list(running):
+        close(title)
 
 
 def run_graph(
-    workflow: Workflow, titles: dict[str, str], options: Options, console: Console
+    workflow: Workflow,
+    titles: dict[str, str],
+    how: tuple[Options, Console],
+    finished: Callable[[str], None],
 ) -> None:
     """Run a workflow on the cores given; failed nodes leave crash files and stop nobody else."""
-    with NodeProgress(workflow, titles, console) as progress:
+    options, console = how
+    with NodeProgress(workflow, titles, console, finished) as progress:
         arguments: dict[str, float | bool] = {
             "n_procs": options.nprocs,
             "raise_insufficient": False,
@@ -257,7 +272,7 @@ def close_participant(participant: ParticipantPlan, study: Study, options: Optio
     print_ = fingerprint(participant, study.settings)
     record = write_record(study.output_dir, participant.label, print_, failures)
     if options.clean_workdir and record.status == "done":
-        shutil.rmtree(options.work_dir / "participants_wf" / f"sub_{participant.label}_wf")
+        shutil.rmtree(options.work_dir / "participants_wf" / participant_wf_name(participant.label))
 
 
 def missing_files(participant: ParticipantPlan, study: Study) -> list[Path]:
@@ -314,7 +329,7 @@ def run_models(options: Options, settings: Settings, console: Console) -> None:
     workflow = init_group_wf(options.output_dir, options.bids_dir, options.measures, settings)
     workflow.base_dir = str(options.work_dir)
     workflow.config = execution_config(options, crash_dir)
-    run_graph(workflow, {workflow.name: "group"}, options, console)
+    run_graph(workflow, {workflow.name: "group"}, (options, console), LOGGER.info)
     failures = read_failures(crash_dir)
     if failures:
         raise failures[0].as_error()

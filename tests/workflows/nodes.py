@@ -11,6 +11,7 @@ from bids_utils.errors import DatasetError
 class _StepInputSpec(BaseInterfaceInputSpec):
     value = traits.Int(mandatory=True)
     fate = traits.Enum("live", "fail", "die")
+    after = traits.Int(desc="waits for this")
 
 
 class _StepOutputSpec(TraitedSpec):

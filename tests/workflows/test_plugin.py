@@ -10,14 +10,16 @@ from workflows.plugin import LocalPlugin
 from workflows.progress import NodeProgress
 
 
-def two_participants(folder, fate):
-    """A chain of two steps for each of two people; the first step of sub-01 has a fate."""
+def two_participants(folder, fates):
+    """Two people with two steps; `fates` are those of sub-01's step and of its mapped step."""
     top = Workflow("participants_wf", base_dir=str(folder))
-    for label, own_fate in (("01", fate), ("02", "live")):
+    for label, (fate, mapped_fate) in (("01", fates), ("02", ("live", "live"))):
         one = Workflow(f"sub_{label}_wf")
-        first = Node(Step(value=1, fate=own_fate), name="first")
-        second = MapNode(Step(fate="live"), ["value"], name="second")
-        one.connect(first, "out", second, "value")
+        first = Node(Step(value=1, fate=fate), name="first")
+        mapped = MapNode(Step(), ["value", "fate"], name="mapped")
+        mapped.inputs.value = [1, 2]
+        mapped.inputs.fate = ["live", mapped_fate]
+        one.connect(first, "out", mapped, "after")
         top.add_nodes([one])
     top.config["execution"] = {
         "crashdump_dir": str(folder / "crash"),
@@ -29,37 +31,47 @@ def two_participants(folder, fate):
     return top
 
 
-def run(folder, fate, nprocs):
-    workflow = two_participants(folder, fate)
-    console = Console(record=True, width=200, force_terminal=False, quiet=False)
+def run(folder, fates):
+    workflow = two_participants(folder, fates)
+    console = Console(record=True, width=200, force_terminal=False)
     titles = {"sub_01_wf": "sub-01", "sub_02_wf": "sub-02"}
-    with NodeProgress(workflow, titles, console) as progress:
-        plugin = LocalPlugin({"n_procs": nprocs}, progress)
-        if fate == "live":
+    finished = []
+    with NodeProgress(workflow, titles, console, finished.append) as progress:
+        plugin = LocalPlugin({"n_procs": 1}, progress)
+        if fates == ("live", "live"):
             workflow.run(plugin=plugin)
         else:
             with pytest.raises(RuntimeError):
                 workflow.run(plugin=plugin)
-    return console.export_text().splitlines(), progress.failed
+    return console.export_text().splitlines(), finished, progress.failed
 
 
 def test_progress_tells_who_is_done(tmp_path):
-    lines, failed = run(tmp_path, "live", 1)
-    assert set(lines) == {"sub-01: done", "sub-02: done"}
+    lines, finished, failed = run(tmp_path, ("live", "live"))
+    assert lines == ["sub-01: done", "sub-02: done"]
+    assert finished == ["sub-01", "sub-02"]
     assert failed == set()
 
 
 def test_a_failed_step_leaves_the_other_participant_alone(tmp_path):
-    lines, failed = run(tmp_path, "fail", 1)
-    assert set(lines) == {"sub-01: FAILED at first", "sub-02: done"}
-    assert failed == {"sub-01"}
+    lines, finished, failed = run(tmp_path, ("fail", "live"))
+    assert lines == ["sub-01: FAILED at first", "sub-02: done"]
+    assert (finished, failed) == (["sub-02"], {"sub-01"})
     [failure] = read_failures(tmp_path / "crash")
     assert failure.sentence == "first: a.nii.gz: broken; copy it again"
     assert failure.exit_code == 3
 
 
+def test_a_failed_part_of_a_mapped_step_is_told_with_its_participant(tmp_path):
+    lines, finished, failed = run(tmp_path, ("live", "fail"))
+    assert lines == ["sub-01: FAILED at mapped1", "sub-02: done"]
+    assert (finished, failed) == (["sub-02"], {"sub-01"})
+    [failure] = read_failures(tmp_path / "crash")
+    assert failure.sentence == "mapped1: a.nii.gz: broken; copy it again"
+
+
 def test_a_killed_worker_fails_its_node_and_does_not_hang(tmp_path):
-    lines, failed = run(tmp_path, "die", 1)
+    lines, _, failed = run(tmp_path, ("die", "live"))
     assert "sub-01" in failed
     sentences = [failure.sentence for failure in read_failures(tmp_path / "crash")]
     assert "first: the process of this step was killed" in sentences[0]
