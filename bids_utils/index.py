@@ -125,8 +125,6 @@ def _check_labels(known: pd.Series, asked: tuple[str, ...], kind: str) -> None:
 
 
 def _subject_folders(bids_dir: Path) -> list[tuple[os.DirEntry[str], str]]:
-    if not bids_dir.is_dir():
-        raise DatasetError(f"{bids_dir}: there is no such folder")
     entries = list(_entries(bids_dir))
     found = [(entry, folder_label(entry.name, "sub")) for entry in entries]
     folders = [(entry, label) for entry, label in found if label and _is_folder(entry)]

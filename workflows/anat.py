@@ -16,6 +16,7 @@ from workflows.interfaces.registration import (
     GreedyAffine,
     GreedyWarp,
     MniReference,
+    SessionWarp,
 )
 from workflows.interfaces.save import Output
 from workflows.interfaces.tissue import (
@@ -23,14 +24,15 @@ from workflows.interfaces.tissue import (
     SessionNoise,
     SessionTissue,
     TemplateTissue,
+    TissueVolumes,
 )
 from workflows.template import init_template_wf
 
 LABEL_REACH_MM = 3.0
 TISSUE_FIELDS = ("gm_file", "wm_file", "csf_file", "dseg_file")
-SESSION_FIELDS = ("session_t1w_files", "session_gm_files", "session_dseg_files", "tissue_files")
+SESSION_FIELDS = ("session_t1w_files", "session_gm_files", "session_dseg_files")
 MNI_FIELDS = ("template2mni_xfm", "mni2template_xfm", "template_mni_file")
-REGION_FIELDS = ("template_atlas_file", "morph_files")
+REGION_FIELDS = ("template_atlas_file", "morph_files", "tissue_files")
 PREPROC, NIFTI = (("desc", "preproc"),), ".nii.gz"
 FROM_T1W = (("from", "T1w"), ("to", MNI_SPACE), ("mode", "image"))
 TO_T1W = (("from", MNI_SPACE), ("to", "T1w"), ("mode", "image"))
@@ -143,7 +145,8 @@ ANAT_OUTPUTS = (
         "anat",
         (("atlas", "{atlas}"), ("desc", "volume")),
         "session",
-        "Grey-matter volume (ml) and coverage (0 to 1) of each region.",
+        "Grey-matter volume (ml) and coverage (0 to 1) of each region: grey matter of the "
+        "template times the volume of each of its voxels in the session.",
     ),
     Output(
         "tissue_files",
@@ -152,7 +155,7 @@ ANAT_OUTPUTS = (
         "anat",
         (("desc", "tissue"),),
         "session",
-        "Grey matter, white matter and CSF of the session and brain mask of the template, ml.",
+        "Grey matter, white matter, CSF of the session, brain mask of the template (ml).",
     ),
 )
 
@@ -161,8 +164,8 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
     """Tissue of the template, and of each session with the model of the template.
 
     inputnode: `scaled_files`, `brain_file`, `mask_file`, `gm_prior_file`, `wm_prior_file`.
-    outputnode: `session_t1w_files`, `session_gm_files`, `session_dseg_files`, `tissue_files`
-    in the order of `scaled_files`; `gm_file`, `wm_file`, `csf_file`, `dseg_file` of the
+    outputnode: `session_t1w_files`, `session_gm_files`, `session_dseg_files` in the order of
+    `scaled_files`; `gm_file`, `wm_file`, `csf_file`, `dseg_file` of the
     template; `noise`.
     """
     workflow = Workflow(name)
@@ -170,8 +173,7 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
     given = ["scaled_files", "brain_file", "mask_file", *priors]
     inputnode = Node(IdentityInterface(given), "inputnode")
     of_template = ["gm_file", "wm_file", "csf_file", "dseg_file"]
-    of_sessions = ["session_t1w_files", "session_gm_files", "session_dseg_files", "tissue_files"]
-    outputnode = Node(IdentityInterface([*of_template, *of_sessions, "noise"]), "outputnode")
+    outputnode = Node(IdentityInterface([*of_template, *SESSION_FIELDS, "noise"]), "outputnode")
     template = Node(TemplateTissue(), "template", mem_gb=1.5)
     match = MapNode(MatchIntensity(), ["in_file"], name="match", mem_gb=1.0)
     noise = Node(SessionNoise(), "noise", mem_gb=1.5)
@@ -199,7 +201,6 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
                 [
                     ("gm_file", "session_gm_files"),
                     ("dseg_file", "session_dseg_files"),
-                    ("tissue_file", "tissue_files"),
                 ],
             ),
         ]
@@ -265,24 +266,34 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
 
 
 def init_regions_wf(name: str = "regions_wf") -> Workflow:
-    """Grey-matter volume of each region of an atlas in each session.
+    """Grey-matter volume of each region, and of all tissues, in each session.
 
-    inputnode: `gm_file`, `mask_file`, `mni2template_xfm`, `template2mni_xfm` of the template;
-    `session_gm_files`, `view_files`; `atlas_file` (MNI), `atlas_labels_file`.
-    outputnode: `template_atlas_file`, `morph_files` in the order of `session_gm_files`.
+    The tissue of the template counts as much in a session as the session has to be stretched
+    or squeezed to become the template.
+
+    inputnode: `head_file`, `gm_file`, `wm_file`, `csf_file`, `mask_file`, `mni2template_xfm`,
+    `template2mni_xfm` of the template; `scaled_files`, `view_files`; `atlas_file` (MNI),
+    `atlas_labels_file`. outputnode: `template_atlas_file`; `morph_files`, `tissue_files` in
+    the order of `scaled_files`.
     """
     workflow = Workflow(name)
-    of_template = ["gm_file", "mask_file", "mni2template_xfm", "template2mni_xfm"]
-    of_sessions = ["session_gm_files", "view_files"]
-    given = [*of_template, *of_sessions, "atlas_file", "atlas_labels_file"]
-    inputnode = Node(IdentityInterface(given), "inputnode")
-    outputnode = Node(IdentityInterface(["template_atlas_file", "morph_files"]), "outputnode")
+    tissues = [(field, field) for field in ("gm_file", "wm_file", "csf_file", "mask_file")]
+    of_template = ["head_file", *(field for field, _ in tissues)]
+    transforms = ["mni2template_xfm", "template2mni_xfm"]
+    given = [*of_template, *transforms, "scaled_files", "view_files"]
+    inputnode = Node(IdentityInterface([*given, "atlas_file", "atlas_labels_file"]), "inputnode")
+    outputnode = Node(IdentityInterface(REGION_FIELDS), "outputnode")
     labels = Node(ApplyWarp(interpolation="NN"), "labels", mem_gb=0.6)
     atlas = Node(TemplateAtlas(reach_mm=LABEL_REACH_MM), "atlas", mem_gb=1.0)
     view = MapNode(SessionView(), ["view_file"], name="view")
     view_mni = MapNode(ApplyWarp(interpolation="NN"), ["in_file"], name="view_mni", mem_gb=0.6)
-    volumes = MapNode(RegionVolumes(), ["gm_file", "mni_view_file"], name="volumes", mem_gb=0.6)
+    warp = MapNode(SessionWarp(), ["in_file"], name="warp", mem_gb=1.5)
+    tissue = MapNode(TissueVolumes(), ["jacobian_file"], name="tissue")
+    volumes = MapNode(
+        RegionVolumes(), ["jacobian_file", "mni_view_file"], name="volumes", mem_gb=0.6
+    )
     mni_atlas = [("atlas_file", "mni_atlas_file"), ("atlas_labels_file", "labels_file")]
+    images = [("scaled_files", "in_file"), ("head_file", "template_file")]
     workflow.connect(
         [
             (inputnode, labels, [("atlas_file", "in_file"), ("mask_file", "reference_file")]),
@@ -293,11 +304,16 @@ def init_regions_wf(name: str = "regions_wf") -> Workflow:
             (view, view_mni, [("out_file", "in_file")]),
             (inputnode, view_mni, [("atlas_file", "reference_file")]),
             (inputnode, view_mni, [("template2mni_xfm", "xfm_files")]),
-            (inputnode, volumes, [("session_gm_files", "gm_file"), *mni_atlas]),
+            (inputnode, warp, [*images, ("mask_file", "mask_file")]),
+            (inputnode, tissue, tissues),
+            (warp, tissue, [("jacobian_file", "jacobian_file")]),
+            (inputnode, volumes, [("gm_file", "gm_file"), *mni_atlas]),
+            (warp, volumes, [("jacobian_file", "jacobian_file")]),
             (atlas, volumes, [("out_file", "atlas_file")]),
             (view_mni, volumes, [("out_file", "mni_view_file")]),
             (atlas, outputnode, [("out_file", "template_atlas_file")]),
             (volumes, outputnode, [("out_file", "morph_files")]),
+            (tissue, outputnode, [("out_file", "tissue_files")]),
         ]
     )
     return workflow
@@ -325,8 +341,9 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
     _pass(workflow, template_wf, tissue_wf, ("scaled_files", "brain_file", "mask_file"))
     _pass(workflow, template_wf, mni_wf, ("brain_file", "mask_file"))
     _pass(workflow, mni_wf, tissue_wf, ("gm_prior_file", "wm_prior_file"))
-    _pass(workflow, template_wf, regions_wf, ("mask_file", "view_files"))
-    _pass(workflow, tissue_wf, regions_wf, ("gm_file", "session_gm_files"))
+    to_regions = ("head_file", "mask_file", "scaled_files", "view_files")
+    _pass(workflow, template_wf, regions_wf, to_regions)
+    _pass(workflow, tissue_wf, regions_wf, ("gm_file", "wm_file", "csf_file"))
     _pass(workflow, mni_wf, regions_wf, ("template2mni_xfm", "mni2template_xfm"))
     atlas_fields = [(field, f"inputnode.{field}") for field in ("atlas_file", "atlas_labels_file")]
     xfms = ("outputnode.session2template_xfms", "session2template_xfms")

@@ -45,7 +45,7 @@ class NodeProgress:
             for title, nodes in self._waiting.items()
         }
         self._totals = {title: len(nodes) for title, nodes in self._waiting.items()}
-        self._parts: dict[str, str] = {}
+        self._told: set[tuple[str, str]] = set()
         self.failed: set[str] = set()
 
     def __enter__(self) -> NodeProgress:
@@ -85,9 +85,9 @@ class NodeProgress:
 
     def _say_part(self, title: str, name: str) -> None:
         """In a log: one line for each part of the work, not for each step."""
-        part = ", ".join(step_name(name).split(", ")[:-1])
-        if part and part != self._parts.get(title) and not self._console.is_terminal:
-            self._parts[title] = part
+        part = ", ".join(step_name(name).split(", ")[:-1][:2])
+        if part and (title, part) not in self._told and not self._console.is_terminal:
+            self._told.add((title, part))
             total, left = self._totals[title], len(self._waiting[title])
             self._console.print(f"{title}: {part} ({total - left} of {total})", highlight=False)
 

@@ -167,8 +167,8 @@ def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | 
 
 def run_plan(options: Options, settings: Settings, console: Console) -> int:
     """Show and write what would be done with which file."""
-    check_dataset(options)
     plan = make_cohort_plan(options, settings)
+    check_dataset(options)
     console.print(plan_table(plan))
     if not options.dry_run:
         prepare_output(options, settings, plan.ledger)
@@ -178,8 +178,8 @@ def run_plan(options: Options, settings: Settings, console: Console) -> int:
 
 def run_participants(options: Options, settings: Settings, console: Console) -> int:
     """Process the participants that are not done; one failure does not stop the others."""
-    check_dataset(options)
     plan = make_cohort_plan(options, settings)
+    check_dataset(options)
     study = Study(options.bids_dir, options.output_dir, settings)
     todo = [p for p in plan.participants if not is_done(p, study)]
     console.print(plan_table(plan))

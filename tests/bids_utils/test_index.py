@@ -92,7 +92,7 @@ def test_a_folder_that_is_not_bids_is_refused(make_dataset, files, description, 
 
 
 def test_a_folder_that_does_not_exist_or_cannot_be_read_is_refused(tmp_path, locked_folder):
-    with pytest.raises(DatasetError, match="there is no such folder"):
+    with pytest.raises(DatasetError, match="No such file or directory"):
         index_dataset(locked_folder.parent / "none")
     with pytest.raises(DatasetError, match="locked: the folder cannot be read .Permission denied"):
         index_dataset(locked_folder)

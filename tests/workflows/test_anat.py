@@ -40,13 +40,24 @@ def test_saved_files_have_their_bids_names():
     assert len(set(names.values())) == len(names) - 3
 
 
-def test_sessions_are_measured_with_the_model_of_the_template_only():
+def test_sessions_are_segmented_with_the_model_of_the_template_only():
     found = edges(init_tissue_wf())
     assert {
         "inputnode.brain_file > tissue.template_file",
         "template.classes_file > tissue.classes_file",
         "noise.noise > tissue.noise",
         "match.out_file > tissue.in_file",
+    } <= found
+
+
+def test_volumes_are_those_of_the_template_times_the_warp_of_each_session():
+    found = edges(init_regions_wf())
+    assert {
+        "inputnode.scaled_files > warp.in_file",
+        "inputnode.head_file > warp.template_file",
+        "inputnode.gm_file > volumes.gm_file",
+        "warp.jacobian_file > volumes.jacobian_file",
+        "warp.jacobian_file > tissue.jacobian_file",
     } <= found
 
 

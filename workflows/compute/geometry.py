@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg, ndimage
 
 MAX_ROUNDS = 500
+DECIMALS = 9
 
 
 def transform_log(transform):
@@ -71,7 +72,8 @@ def mean_space(pairs):
     array
         The two estimates of each pair are averaged; then all transforms agree with all
         pairs in the least-squares sense; then their mean is the identity, so that no session
-        is nearer to the mean space than another. One session gives the identity.
+        is nearer to the mean space than another. One session gives the identity. Rounded, so that
+        the order of the sessions cannot change the last digits.
     """
     n_sessions = len(pairs)
     both = np.array(pairs, float)
@@ -87,7 +89,8 @@ def mean_space(pairs):
         found = new
         if moved < 1e-10:
             break
-    return found @ linalg.inv(mean_transform(found))
+    centred = found @ linalg.inv(mean_transform(found))
+    return np.round(centred, DECIMALS)
 
 
 def centre_shift(fixed, moving):
@@ -228,3 +231,29 @@ def grid_at(shape, affine, resolution_mm):
     new_affine[:3, :3] = affine[:3, :3] * ratio
     new_affine[:3, 3] += affine[:3, :3] @ ((ratio - 1) / 2)
     return tuple(int(n) for n in np.ceil(np.array(shape[:3]) / ratio - 1e-6)), new_affine
+
+
+def jacobian_determinant(displacement, affine):
+    """Volume (i, j, k) of the moved neighbourhood of each point, 1 where nothing moved.
+
+    Parameters
+    ----------
+    displacement : array, (i, j, k, 3)
+        mm, RAS+: the point x of the grid's space lies at x + displacement in the other image.
+    affine : array, (4, 4)
+        Voxels to mm of the grid.
+
+    Returns
+    -------
+    array
+        Above 1 where the other image is larger than the grid's space.
+
+    Raises
+    ------
+    ValueError
+        The last axis does not hold three components.
+    """
+    if displacement.shape[-1] != 3:
+        raise ValueError("displacement: the last axis must hold x, y and z")
+    per_voxel = np.stack(np.gradient(displacement, axis=(0, 1, 2)), axis=-1)
+    return linalg.det(per_voxel @ linalg.inv(affine[:3, :3]) + np.eye(3))

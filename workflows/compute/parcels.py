@@ -124,8 +124,8 @@ def tissue_table(fractions, mask, voxel_ml):
 
     Parameters
     ----------
-    fractions : array, (3, i, j, k), 0..1
-        Grey, white, CSF.
+    fractions : array, (3, i, j, k)
+        Grey, white, CSF; of the template times what a voxel of it holds in the session.
     mask : bool array, (i, j, k)
         Brain mask of the template, the same for all sessions.
     voxel_ml : float

@@ -84,7 +84,8 @@ class SessionView(SimpleInterface):
 
 
 class _RegionVolumesInputSpec(BaseInterfaceInputSpec):
-    gm_file = File(exists=True, mandatory=True, desc="grey matter of the session, 0..1")
+    gm_file = File(exists=True, mandatory=True, desc="grey matter of the template, 0..1")
+    jacobian_file = File(exists=True, mandatory=True, desc="volume of the session / template")
     atlas_file = File(exists=True, mandatory=True, desc="labels on the same grid")
     mni_atlas_file = File(exists=True, mandatory=True, desc="labels in MNI")
     mni_view_file = File(exists=True, mandatory=True, desc="seen by the session, on that grid")
@@ -109,8 +110,8 @@ class RegionVolumes(SimpleInterface):
             load_labels(inputs.atlas_file)[0],
             load_labels(inputs.mni_atlas_file)[0],
         )
-        voxel_ml = abs(np.linalg.det(affine)) / 1000
-        volume = region_volumes(grey, labels, table["index"], voxel_ml)
+        in_session_ml = load_volume(inputs.jacobian_file)[0] * abs(np.linalg.det(affine)) / 1000
+        volume = region_volumes(grey * in_session_ml, labels, table["index"], 1.0)
         coverage = region_coverage(mni_labels, load_mask(inputs.mni_view_file), table["index"])
         path = Path(runtime.cwd) / "volume.tsv"
         write_table(volume_table(table, volume, coverage), path)

@@ -18,7 +18,12 @@ from nipype.interfaces.base import (
 from scipy import ndimage
 
 from bids_utils.errors import ToolError
-from workflows.compute.geometry import centre_shift, grid_at, resampled
+from workflows.compute.geometry import (
+    centre_shift,
+    grid_at,
+    jacobian_determinant,
+    resampled,
+)
 from workflows.compute.parcels import dice
 from workflows.compute.tissue import first_labels
 from workflows.interfaces.engine import run_engine
@@ -178,6 +183,42 @@ class GreedyWarp(SimpleInterface):
         self._results["warp_file"] = str(folder / "warp.nii.gz")
         self._results["inverse_warp_file"] = str(folder / "inverse.nii.gz")
         return runtime
+
+
+class _SessionWarpInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="session on the template grid, with skull")
+    template_file = File(exists=True, mandatory=True, desc="template, with skull")
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    margin_mm = traits.Float(4.0, usedefault=True, desc="compared up to here from the brain")
+
+
+class _SessionWarpOutputSpec(TraitedSpec):
+    jacobian_file = File(desc="volume in the session of each unit of volume of the template")
+
+
+class SessionWarp(SimpleInterface):
+    """How much larger or smaller each place of the template is in one session."""
+
+    input_spec = _SessionWarpInputSpec
+    output_spec = _SessionWarpOutputSpec
+
+    def _run_interface(self, runtime):
+        folder, fields = Path(runtime.cwd), self.inputs
+        mask, affine = load_volume(fields.mask_file)
+        distance = ndimage.distance_transform_edt(mask == 0, sampling=voxel_size_mm(affine))
+        save_volume(distance <= fields.margin_mm, affine, folder / "near.nii.gz")
+        images = ["-i", fields.template_file, fields.in_file, "-gm", "near.nii.gz"]
+        effort = ["-m", "NCC", "3x3x3", "-n", "40x20x10"]
+        run_engine(GREEDY, [*images, *effort, "-o", "warp.nii.gz"], folder)
+        jacobian = jacobian_determinant(load_displacement(folder / "warp.nii.gz"), affine)
+        path = folder / "jacobian.nii.gz"
+        self._results["jacobian_file"] = save_volume(jacobian, affine, path)
+        return runtime
+
+
+def load_displacement(path):
+    """Displacement (i, j, k, 3), mm, RAS+, of a warp of greedy, which is LPS+ on disk."""
+    return nib.load(path).get_fdata(dtype=np.float32)[:, :, :, 0] * np.float32([-1, -1, 1])
 
 
 class _ComposeWarpInputSpec(BaseInterfaceInputSpec):

@@ -138,7 +138,6 @@ class _SessionTissueInputSpec(BaseInterfaceInputSpec):
 class _SessionTissueOutputSpec(TraitedSpec):
     gm_file = File(desc="grey matter, 0..1")
     dseg_file = File(desc="grey 1, white 2, CSF 3")
-    tissue_file = File(desc="table: measure, value in ml")
 
 
 class SessionTissue(SimpleInterface):
@@ -151,12 +150,39 @@ class SessionTissue(SimpleInterface):
         fractions = session_fractions(self.inputs)
         mask, folder = load_mask(self.inputs.mask_file), Path(runtime.cwd)
         affine = nib.load(self.inputs.mask_file).affine
-        voxel_ml = abs(np.linalg.det(affine)) / 1000
         volumes = {"gm_file": fractions[GREY], "dseg_file": hard_labels(fractions, mask)}
         for name, volume in volumes.items():
             self._results[name] = save_volume(volume, affine, folder / f"{name}.nii.gz")
-        write_table(tissue_table(fractions, mask, voxel_ml), folder / "tissue.tsv")
-        self._results["tissue_file"] = str(folder / "tissue.tsv")
+        return runtime
+
+
+class _TissueVolumesInputSpec(BaseInterfaceInputSpec):
+    gm_file = File(exists=True, mandatory=True, desc="grey matter of the template, 0..1")
+    wm_file = File(exists=True, mandatory=True, desc="white matter of the template, 0..1")
+    csf_file = File(exists=True, mandatory=True, desc="CSF of the template, 0..1")
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    jacobian_file = File(exists=True, mandatory=True, desc="volume of the session / template")
+
+
+class _TissueVolumesOutputSpec(TraitedSpec):
+    out_file = File(desc="table: measure, value in ml")
+
+
+class TissueVolumes(SimpleInterface):
+    """Volumes of the tissues of the template in one session."""
+
+    input_spec = _TissueVolumesInputSpec
+    output_spec = _TissueVolumesOutputSpec
+
+    def _run_interface(self, runtime):
+        files = (self.inputs.gm_file, self.inputs.wm_file, self.inputs.csf_file)
+        jacobian, affine = load_volume(self.inputs.jacobian_file)
+        volumes = [load_volume(path)[0] * jacobian for path in files]
+        voxel_ml = abs(np.linalg.det(affine)) / 1000
+        table = tissue_table(volumes, load_mask(self.inputs.mask_file), voxel_ml)
+        path = Path(runtime.cwd) / "tissue.tsv"
+        write_table(table, path)
+        self._results["out_file"] = str(path)
         return runtime
 
 

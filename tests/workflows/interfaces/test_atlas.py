@@ -55,6 +55,7 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
     mni_view[1, 0] = 0
     inputs = {
         "gm_file": write(tmp_path, "grey", grey),
+        "jacobian_file": write(tmp_path, "jacobian", np.where(LABELS == 5, 1.1, 0.8)),
         "atlas_file": write(tmp_path, "atlas", LABELS),
         "mni_atlas_file": write(tmp_path, "mni", LABELS, np.eye(4)),
         "mni_view_file": write(tmp_path, "view", mni_view, np.eye(4)),
@@ -62,7 +63,7 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
     }
     found = read_table(tmp_path / run(RegionVolumes, tmp_path / "n", **inputs).out_file)
     assert found["region"].tolist() == ["lh_b", "lh_e", "rh_x"]
-    np.testing.assert_allclose(found["volume"], [9 * 0.5 * 0.008] * 2 + [np.nan])
+    np.testing.assert_allclose(found["volume"], [0.8 * 0.036, 1.1 * 0.036, np.nan])
     np.testing.assert_allclose(found["coverage"], [1, 0.66667, np.nan])
 
 

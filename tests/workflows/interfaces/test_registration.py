@@ -12,6 +12,7 @@ from workflows.interfaces.registration import (
     GreedyAffine,
     GreedyWarp,
     MniReference,
+    SessionWarp,
 )
 from workflows.interfaces.volumes import load_mask, load_volume, save_volume
 
@@ -140,3 +141,22 @@ def test_overlap_is_the_dice_of_grey_matter(tmp_path):
 def test_too_little_overlap_says_what_to_look_at(tmp_path):
     with pytest.raises(ToolError, match=r"by 0\.20 .Dice.*0\.60 .*min_mni_overlap.*Look at"):
         run(CheckOverlap, tmp_path / "node", **overlap_inputs(tmp_path, slice(18, 26)))
+
+
+def test_the_jacobian_finds_where_a_session_is_smaller(tmp_path):
+    volume = blobs()
+    offset = np.indices(SHAPE) - 16.0
+    weight = np.exp(-0.5 * (np.linalg.norm(offset, axis=0) / 6) ** 2)
+    farther = np.indices(SHAPE) + 0.08 * weight * offset
+    smaller = ndimage.map_coordinates(volume, farther, order=3)
+    inputs = {
+        "template_file": write(tmp_path, "template", volume),
+        "mask_file": write(tmp_path, "mask", np.linalg.norm(offset, axis=0) < 14),
+    }
+    found = run(SessionWarp, tmp_path / "a", in_file=write(tmp_path, "s", smaller), **inputs)
+    jacobian, _ = load_volume(found.jacobian_file)
+    middle = np.linalg.norm(offset, axis=0) < 4
+    expected = 1 / 1.08**3
+    assert jacobian[middle].mean() == pytest.approx(expected, abs=0.06)
+    same = run(SessionWarp, tmp_path / "b", in_file=inputs["template_file"], **inputs)
+    np.testing.assert_allclose(load_volume(same.jacobian_file)[0], 1, atol=1e-3)

@@ -7,6 +7,7 @@ from workflows.interfaces.tissue import (
     SessionNoise,
     SessionTissue,
     TemplateTissue,
+    TissueVolumes,
 )
 from workflows.interfaces.volumes import load_labels, load_volume, save_volume
 
@@ -59,16 +60,29 @@ def session_tissue(folder, brain, template, in_file):
     return run(SessionTissue, folder / "tissue", in_file=in_file, **model), noise
 
 
-def test_a_session_is_measured_in_ml_with_the_model_of_the_template(tmp_path, brain, template):
+def test_a_session_is_segmented_with_the_model_of_the_template(tmp_path, brain, template):
     found, noise = session_tissue(tmp_path, brain, template, brain["brain"])
-    table = read_table(tmp_path / "tissue" / "tissue.tsv").set_index("measure")["value"]
-    slab_ml = 16 * 16 * 8 / 1000
-    np.testing.assert_allclose(table["gm_ml"], 8 * slab_ml, rtol=0.03)
-    np.testing.assert_allclose(table["wm_ml"], 8 * slab_ml, rtol=0.03)
-    np.testing.assert_allclose(table["csf_ml"], 6 * slab_ml, rtol=0.03)
-    np.testing.assert_allclose(table["icv_ml"], 22 * slab_ml)
+    grey, _ = load_volume(found.gm_file)
+    np.testing.assert_allclose(grey.sum(axis=(1, 2))[10:14], 16 * 16, rtol=0.03)
+    np.testing.assert_allclose(grey.sum(), 16 * 16 * 8, rtol=0.03)
+    labels, _ = load_labels(found.dseg_file)
+    assert [np.bincount(labels[i].ravel()).argmax() for i in (0, 4, 12, 20)] == [0, 3, 1, 2]
     np.testing.assert_allclose(noise, 3, rtol=0.15)
-    np.testing.assert_allclose(load_volume(found.gm_file)[0].sum() * 0.008, table["gm_ml"])
+
+
+def test_tissue_volumes_are_those_of_the_template_times_the_jacobian(tmp_path, brain):
+    jacobian = np.full(SHAPE, 0.5)
+    jacobian[16:] = 1.5
+    slabs = {name: np.zeros(SHAPE) for name in ("csf", "gm", "wm")}
+    slabs["csf"][2:8], slabs["gm"][8:16], slabs["wm"][16:] = 1, 1, 1
+    files = {k: save_volume(v, AFFINE, tmp_path / f"{k}.nii.gz") for k, v in slabs.items()}
+    inputs = {f"{name}_file": file for name, file in files.items()}
+    inputs["jacobian_file"] = save_volume(jacobian, AFFINE, tmp_path / "jacobian.nii.gz")
+    found = run(TissueVolumes, tmp_path / "node", mask_file=brain["mask"], **inputs)
+    table = read_table(tmp_path / found.out_file).set_index("measure")["value"]
+    slab_ml = 16 * 16 * 0.008
+    expected = {"gm_ml": 4, "wm_ml": 12, "csf_ml": 3, "icv_ml": 22}
+    np.testing.assert_allclose(table[list(expected)] / slab_ml, list(expected.values()))
 
 
 def test_white_matter_of_a_session_gets_the_level_of_the_template(tmp_path, brain):
