@@ -32,6 +32,10 @@ from workflows.interfaces.volumes import load_mask, load_volume, save_volume, vo
 GREEDY = "workflows.interfaces.greedy_engine"
 MNI_SPACE = "MNI152NLin2009aSym"
 GREY_LABEL = 2
+# Steps are never enlarged (two equal images give no warp) and the warp is saved as it is
+# (the default rounds it to .1 voxel, which is 5 % of a Jacobian).
+SMALL_WARP = ["-m", "NCC", "3x3x3", "-n", "60x40x20", "-e", "0.5", "-tscale", "SCALEDOWN"]
+SMALL_WARP += ["-wp", "0"]
 
 
 class _MniReferenceInputSpec(BaseInterfaceInputSpec):
@@ -208,8 +212,7 @@ class SessionWarp(SimpleInterface):
         distance = ndimage.distance_transform_edt(mask == 0, sampling=voxel_size_mm(affine))
         save_volume(distance <= fields.margin_mm, affine, folder / "near.nii.gz")
         images = ["-i", fields.template_file, fields.in_file, "-gm", "near.nii.gz"]
-        effort = ["-m", "NCC", "3x3x3", "-n", "40x20x10"]
-        run_engine(GREEDY, [*images, *effort, "-o", "warp.nii.gz"], folder)
+        run_engine(GREEDY, [*images, *SMALL_WARP, "-o", "warp.nii.gz"], folder)
         jacobian = jacobian_determinant(load_displacement(folder / "warp.nii.gz"), affine)
         path = folder / "jacobian.nii.gz"
         self._results["jacobian_file"] = save_volume(jacobian, affine, path)

@@ -80,8 +80,8 @@ def test_mean_space_of_three_sessions_keeps_consistent_pairs():
     for i in range(3):
         for j in range(3):
             between = found[j] @ np.linalg.inv(found[i])
-            np.testing.assert_allclose(between, pairs[i, j], atol=1e-8)
-    np.testing.assert_allclose(mean_transform(found), np.eye(4), atol=1e-9)
+            np.testing.assert_allclose(between, pairs[i, j], atol=1e-7)
+    np.testing.assert_allclose(mean_transform(found), np.eye(4), atol=1e-8)
 
 
 @pytest.mark.parametrize("n_sessions", [2, 3])
@@ -89,7 +89,7 @@ def test_permuting_sessions_permutes_the_transforms(n_sessions):
     pairs = noisy_pairs(SESSIONS[:n_sessions], seed=1, size=0.05)
     back = np.arange(n_sessions)[::-1]
     permuted = mean_space(pairs[np.ix_(back, back)])
-    np.testing.assert_allclose(permuted[back], mean_space(pairs), atol=1e-9)
+    np.testing.assert_allclose(permuted[back], mean_space(pairs), atol=2e-9)
 
 
 def test_one_session_stays_where_it_is():
