@@ -27,7 +27,14 @@ from workflows.compute.brain_mask import (
 from workflows.compute.geometry import bounding_grid, mask_bounds, mean_space, resampled
 from workflows.compute.intensity import robust_scale, volume_problem
 from workflows.interfaces.engine import run_engine
-from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
+from workflows.interfaces.volumes import (
+    check_whole,
+    load_mask,
+    load_volume,
+    save_volume,
+    save_volumes,
+    voxel_size_mm,
+)
 
 MASK_RESOLUTION_MM = 2.0
 MASK_ITERATIONS = 300
@@ -51,6 +58,7 @@ class Conform(SimpleInterface):
     output_spec = _ConformOutputSpec
 
     def _run_interface(self, runtime):
+        check_whole(self.inputs.in_file)
         volume, affine = load_volume(self.inputs.in_file)
         volume = volume[..., 0] if volume.ndim == 4 and volume.shape[3] == 1 else volume
         problem = volume_problem(volume, affine)
@@ -212,10 +220,7 @@ class MeanSpace(SimpleInterface):
 
     def _run_interface(self, runtime):
         sessions = [nib.load(path) for path in self.inputs.mask_files]
-        pairs = np.tile(np.eye(4), (len(sessions), len(sessions), 1, 1))
-        for pair, path in zip(ordered_pairs(len(sessions)), self.inputs.pair_xfms, strict=True):
-            pairs[pair] = np.loadtxt(path)
-        transforms = mean_space(pairs)
+        transforms = mean_space(load_pairs(self.inputs.pair_xfms, len(sessions)))
         shape, affine = brain_grid(sessions, transforms, self.inputs.resolution_mm)
         files = [str(Path(runtime.cwd) / f"session{i}.mat") for i in range(len(sessions))]
         for path, transform in zip(files, transforms, strict=True):
@@ -235,6 +240,14 @@ def brain_grid(sessions, transforms, resolution_mm):
     smallest = min(voxel_size_mm(image.affine).min() for image in sessions)
     resolution = smallest if resolution_mm is None else resolution_mm
     return bounding_grid(bounds, round(float(resolution), 3), GRID_MARGIN_MM)
+
+
+def load_pairs(files, n_sessions):
+    """Transforms (n_sessions, n_sessions, 4, 4) between sessions; the identity on the diagonal."""
+    pairs = np.tile(np.eye(4), (n_sessions, n_sessions, 1, 1))
+    for pair, path in zip(ordered_pairs(n_sessions), files, strict=True):
+        pairs[pair] = np.loadtxt(path)
+    return pairs
 
 
 class _ToTemplateInputSpec(BaseInterfaceInputSpec):
@@ -258,8 +271,7 @@ class ToTemplate(SimpleInterface):
 
     def _run_interface(self, runtime):
         reference = nib.load(self.inputs.reference_file)
-        grid, folder = (reference.shape, reference.affine), Path(runtime.cwd)
-        xfm = np.loadtxt(self.inputs.xfm_file)
+        grid, xfm = (reference.shape, reference.affine), np.loadtxt(self.inputs.xfm_file)
         image, mask = load_volume(self.inputs.in_file), load_volume(self.inputs.mask_file)
         view = (np.ones(image[0].shape), image[1])
         volumes = {
@@ -267,8 +279,7 @@ class ToTemplate(SimpleInterface):
             "mask_file": resampled(mask, grid, xfm, 1),
             "view_file": resampled(view, grid, xfm, 0) > 0,
         }
-        for name, volume in volumes.items():
-            self._results[name] = save_volume(volume, grid[1], folder / f"{name}.nii.gz")
+        self._results |= save_volumes(volumes, grid[1], runtime.cwd)
         return runtime
 
 
@@ -290,17 +301,14 @@ class Template(SimpleInterface):
     output_spec = _TemplateOutputSpec
 
     def _run_interface(self, runtime):
-        folder = Path(runtime.cwd)
         volumes, affines = zip(*map(load_volume, self.inputs.in_files), strict=True)
         mask = np.mean([load_volume(path)[0] for path in self.inputs.mask_files], axis=0) >= 0.5
         scaled = [volume * robust_scale(volume, mask, TEMPLATE_LEVEL) for volume in volumes]
-        self._results["scaled_files"] = [
-            save_volume(volume, affines[0], folder / f"scaled{i}.nii.gz")
-            for i, volume in enumerate(scaled)
-        ]
-        head = np.mean(scaled, axis=0)
-        self._results["head_file"] = save_volume(head, affines[0], folder / "head.nii.gz")
-        self._results["mask_file"] = save_volume(mask, affines[0], folder / "mask.nii.gz")
+        numbered = {f"scaled{i}": volume for i, volume in enumerate(scaled)}
+        files = save_volumes(numbered, affines[0], runtime.cwd)
+        self._results["scaled_files"] = list(files.values())
+        means = {"head_file": np.mean(scaled, axis=0), "mask_file": mask}
+        self._results |= save_volumes(means, affines[0], runtime.cwd)
         return runtime
 
 
@@ -333,9 +341,8 @@ class RefineMask(SimpleInterface):
         mask = load_mask(self.inputs.mask_file) & (outside <= self.inputs.tolerance_mm)
         mask |= outside <= -self.inputs.tolerance_mm
         check_brain_volume(mask, affine, self.inputs.min_ml, self.inputs.max_ml)
-        for name, volume in {"mask_file": mask, "brain_file": np.where(mask, head, 0)}.items():
-            path = Path(runtime.cwd) / f"{name}.nii.gz"
-            self._results[name] = save_volume(volume, affine, path)
+        volumes = {"mask_file": mask, "brain_file": np.where(mask, head, 0)}
+        self._results |= save_volumes(volumes, affine, runtime.cwd)
         return runtime
 
 

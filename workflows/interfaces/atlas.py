@@ -28,6 +28,7 @@ from workflows.interfaces.volumes import (
     load_mask,
     load_volume,
     save_volume,
+    voxel_ml,
     voxel_size_mm,
 )
 
@@ -106,16 +107,12 @@ class RegionVolumes(SimpleInterface):
         table, inputs = read_labels(self.inputs.labels_file), self.inputs
         check_same_grid(inputs.gm_file, inputs.atlas_file)
         grey, affine = load_volume(inputs.gm_file)
-        labels, mni_labels = (
-            load_labels(inputs.atlas_file)[0],
-            load_labels(inputs.mni_atlas_file)[0],
-        )
-        in_session_ml = load_volume(inputs.jacobian_file)[0] * abs(np.linalg.det(affine)) / 1000
-        volume = region_volumes(grey * in_session_ml, labels, table["index"], 1.0)
-        coverage = region_coverage(mni_labels, load_mask(inputs.mni_view_file), table["index"])
-        path = Path(runtime.cwd) / "volume.tsv"
-        write_table(volume_table(table, volume, coverage), path)
-        self._results["out_file"] = str(path)
+        grey *= load_volume(inputs.jacobian_file)[0]
+        labels, mni_labels = map(load_labels, (inputs.atlas_file, inputs.mni_atlas_file))
+        volume = region_volumes(grey, labels[0], table["index"], voxel_ml(affine))
+        coverage = region_coverage(mni_labels[0], load_mask(inputs.mni_view_file), table["index"])
+        self._results["out_file"] = str(Path(runtime.cwd) / "volume.tsv")
+        write_table(volume_table(table, volume, coverage), Path(self._results["out_file"]))
         return runtime
 
 
@@ -142,12 +139,11 @@ class AnatQuality(SimpleInterface):
     output_spec = _AnatQualityOutputSpec
 
     def _run_interface(self, runtime):
-        mask, path = load_volume(self.inputs.mask_file), Path(runtime.cwd) / "qc.tsv"
-        xfms = [np.loadtxt(xfm) for xfm in self.inputs.session2template_xfms]
+        (mask, affine), path = load_volume(self.inputs.mask_file), Path(runtime.cwd) / "qc.tsv"
         row = {
-            "n_sessions": len(xfms),
-            "resolution_mm": voxel_size_mm(mask[1]).mean(),
-            "brain_ml": np.count_nonzero(mask[0]) * abs(np.linalg.det(mask[1])) / 1000,
+            "n_sessions": len(self.inputs.session2template_xfms),
+            "resolution_mm": voxel_size_mm(affine).mean(),
+            "brain_ml": np.count_nonzero(mask) * voxel_ml(affine),
             "mni_overlap": self.inputs.mni_overlap,
             "gm_noise": self.inputs.noise[1],
         }

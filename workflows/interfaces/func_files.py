@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 import nibabel as nb
 import numpy as np
 
 from bids_utils.errors import DatasetError, ToolError
-
-UNREADABLE = (OSError, EOFError, ValueError, zlib.error, nb.filebasedimages.ImageFileError)
-BLOCK_BYTES = 2**22
+from workflows.interfaces.volumes import UNREADABLE, check_whole
 
 
 def read_checked_series(path):
-    """The same as `read_series`, after the checksum of a compressed file was compared.
-
-    Whoever reads only as many bytes as the header promises never meets the checksum at the end.
-    """
-    if path.suffix == ".gz":
-        try:
-            with gzip.open(path) as stream:
-                while stream.read(BLOCK_BYTES):
-                    pass
-        except UNREADABLE as error:
-            raise _unreadable(path, error) from error
+    """The same as `read_series`, after the checksum of a compressed file was compared."""
+    check_whole(path)
     return read_series(path)
 
 

@@ -31,7 +31,13 @@ from workflows.compute.tissue import (
     template_classes,
     tissue_fractions,
 )
-from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
+from workflows.interfaces.volumes import (
+    load_mask,
+    load_volume,
+    save_volume,
+    save_volumes,
+    voxel_size_mm,
+)
 
 N_ROUNDS = 3
 
@@ -58,7 +64,7 @@ class TemplateTissue(SimpleInterface):
     output_spec = _TemplateTissueOutputSpec
 
     def _run_interface(self, runtime):
-        folder, mask = Path(runtime.cwd), load_mask(self.inputs.mask_file)
+        mask = load_mask(self.inputs.mask_file)
         volume, affine = load_volume(self.inputs.in_file)
         grey, _ = load_volume(self.inputs.gm_prior_file)
         white, _ = load_volume(self.inputs.wm_prior_file)
@@ -67,8 +73,7 @@ class TemplateTissue(SimpleInterface):
         fractions = tissue_fractions(classes)
         names = {"classes_file": classes, "gm_file": fractions[GREY], "wm_file": fractions[WHITE]}
         names |= {"csf_file": fractions[CSF], "dseg_file": hard_labels(fractions, mask)}
-        for name, volume in names.items():
-            self._results[name] = save_volume(volume, affine, folder / f"{name}.nii.gz")
+        self._results |= save_volumes(names, affine, runtime.cwd)
         return runtime
 
 
@@ -148,11 +153,10 @@ class SessionTissue(SimpleInterface):
 
     def _run_interface(self, runtime):
         fractions = session_fractions(self.inputs)
-        mask, folder = load_mask(self.inputs.mask_file), Path(runtime.cwd)
+        mask = load_mask(self.inputs.mask_file)
         affine = nib.load(self.inputs.mask_file).affine
         volumes = {"gm_file": fractions[GREY], "dseg_file": hard_labels(fractions, mask)}
-        for name, volume in volumes.items():
-            self._results[name] = save_volume(volume, affine, folder / f"{name}.nii.gz")
+        self._results |= save_volumes(volumes, affine, runtime.cwd)
         return runtime
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 
@@ -12,7 +13,25 @@ from nibabel.spatialimages import HeaderDataError
 
 from bids_utils.errors import DatasetError
 
+BLOCK_BYTES = 1 << 24
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+
+
+def check_whole(path):
+    """Raise DatasetError where a compressed file is cut or damaged.
+
+    Whoever reads only as many bytes as the header promises never meets the checksum at the end.
+    """
+    if Path(path).suffix != ".gz":
+        return
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(BLOCK_BYTES):
+                pass
+    except UNREADABLE as error:
+        raise DatasetError(
+            f"{path}: cannot be read to its end ({error}); copy the file again or leave it out"
+        ) from error
 
 
 def load_volume(path):
@@ -48,9 +67,22 @@ def save_volume(volume, affine, path):
     return str(Path(path).absolute())
 
 
+def save_volumes(volumes, affine, folder):
+    """Absolute name of each written file, by the names of the volumes."""
+    return {
+        name: save_volume(volume, affine, Path(folder) / f"{name}.nii.gz")
+        for name, volume in volumes.items()
+    }
+
+
 def voxel_size_mm(affine):
     """Voxel size (3,), mm."""
     return nib.affines.voxel_sizes(affine)
+
+
+def voxel_ml(affine):
+    """Volume of a voxel, ml."""
+    return float(abs(np.linalg.det(affine[:3, :3]))) / 1000
 
 
 def check_same_grid(first, second):
