@@ -58,11 +58,24 @@ def test_a_second_run_has_nothing_to_do(trial):
 
 def test_planted_growth_is_recovered_in_the_treated_and_not_in_the_others(trial):
     volumes = read_table(trial / "recovery" / "volumes.tsv")
-    grown = volumes[volumes["planted"].abs() > 0.5].dropna()
-    slope, _ = np.polyfit(grown["planted"], grown["recovered"], 1)
-    still = volumes[volumes["planted"].abs() < 0.5]["recovered"].abs()
+    planted = volumes["name"].str.contains("hippocampus|amygdala")
+    means = volumes[planted].groupby("participant_id")[["planted", "recovered"]].mean().dropna()
+    slope, intercept = np.polyfit(means["planted"], means["recovered"], 1)
+    assert len(means) == 7
     assert 0.5 < slope < 1.5
-    assert still.median() < 1.5
+    assert abs(intercept) < 1.5
+    assert means.corr().loc["planted", "recovered"] > 0.9
+    still = volumes[volumes["planted"].abs() < 0.5]["recovered"].abs()
+    assert still.median() < 1.0
+
+
+def test_planted_connectivity_is_recovered(trial):
+    edges = read_table(trial / "recovery" / "connectivity.tsv")
+    planted = edges["name"].str.contains("amygdala")
+    means = edges[planted].groupby("participant_id")[["planted", "recovered"]].mean().dropna()
+    slope, intercept = np.polyfit(means["planted"], means["recovered"], 1)
+    assert 0.6 < slope < 1.4
+    assert abs(intercept) < 0.2
 
 
 def test_swapping_the_sessions_in_the_settings_flips_every_change(trial):
