@@ -19,10 +19,6 @@ Makes a small two-arm trial with known brain change (8 people, 2 sessions, T1w a
 resolution), runs braindelta on it, and prints what was planted beside what was recovered."""
 DONE, NOTHING_TO_DO = 0, 11
 LEVELS = ("plan", "participant", "group")
-VOLUME_NOTE = (
-    "Volume is the grey matter inside the borders of a region, which both sessions share: growth "
-    "beyond a border is not seen, so slopes are below 1."
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +84,6 @@ def show_recovery(root: Path, console: Console) -> None:
     write_table(connectivity, root / "recovery" / "connectivity.tsv")
     grown = volumes[volumes["name"].isin(recovery.planted_regions())]
     show_change(grown, people, "Volume of the planted regions, change in %", console)
-    console.print(VOLUME_NOTE)
     median, largest = false_change(volumes)
     console.print(
         f"Where less than .5 % was planted: median |change| {median:.2f} %, largest {largest:.1f} %"
@@ -98,15 +93,14 @@ def show_recovery(root: Path, console: Console) -> None:
 
 
 def show_change(compared: pd.DataFrame, people: pd.DataFrame, title: str, console: Console) -> None:
-    """Print planted and recovered change by person, by region and with the symptoms."""
+    """Print planted and recovered change by person, and by region with the symptoms."""
     from workflows.compute.recovery import recovery_summary, symptom_relation
 
     arms, points = people["group"], people["improvement"].where(people["has_score"])
     show_people(compared, arms, title, console)
-    show_summary(recovery_summary(compared, arms), title, console)
-    show_summary(
-        symptom_relation(compared, points), f"{title}: correlation with improvement", console
-    )
+    summary = recovery_summary(compared, arms)
+    summary = summary.merge(symptom_relation(compared, points).drop(columns="n"), on="name")
+    show_summary(summary, list(arms.unique()), title, console)
 
 
 def show_people(compared: pd.DataFrame, arms: pd.Series, title: str, console: Console) -> None:
@@ -118,23 +112,34 @@ def show_people(compared: pd.DataFrame, arms: pd.Series, title: str, console: Co
     show_table(f"{title}: each person", ("person", "arm", "planted", "recovered"), rows, console)
 
 
-def show_summary(summary: pd.DataFrame, title: str, console: Console) -> None:
-    """Print how well each region or edge set was recovered over the participants."""
-    columns = ["name", "n", *summary.columns.drop(["name", "n"])]
+def show_summary(summary: pd.DataFrame, arms: Sequence[str], title: str, console: Console) -> None:
+    """Print how well each region or edge set was recovered over the participants.
+
+    `slope` and `r` are those of recovered on planted; the other columns are planted / recovered:
+    the mean of each arm, and the correlation with the improvement of the symptoms.
+    """
+    pairs = [(f"planted_{arm}", f"recovered_{arm}") for arm in arms]
+    pairs.append(("planted_r", "recovered_r"))
     rows = [
-        (row["name"], str(row["n"]), *map(_number, row[columns[2:]]))
+        (
+            row["name"],
+            str(row["n"]),
+            _number(row["slope"]),
+            _number(row["correlation"]),
+            *(f"{_number(row[one])} / {_number(row[other])}" for one, other in pairs),
+        )
         for _, row in summary.iterrows()
     ]
-    show_table(title, tuple(columns), rows, console)
+    columns = ("name", "n", "slope", "r", *(f"mean {arm}" for arm in arms), "r with symptoms")
+    show_table(f"{title}: planted / recovered", columns, rows, console)
 
 
 def show_models(rows: pd.DataFrame, console: Console) -> None:
-    """Print the outcome models of the planted regions and edges."""
-    columns = ("model", "term", "region", "estimate", "95 % interval", "p", "p_fdr", "n")
+    """Print the outcome models of the planted regions."""
+    columns = ("model", "region", "estimate", "95 % interval", "p", "p_fdr", "n")
     cells = [
         (
             row["model"],
-            row["term"],
             row["region"],
             _number(row["estimate"]),
             f"{_number(row['ci_low'])} to {_number(row['ci_high'])}",
@@ -144,25 +149,28 @@ def show_models(rows: pd.DataFrame, console: Console) -> None:
         )
         for _, row in rows.iterrows()
     ]
-    show_table("Models of the planted regions and edges", columns, cells, console)
+    show_table("Models of the planted regions (ml, or partial r)", columns, cells, console)
 
 
 def show_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console
 ) -> None:
     """Print a table; columns with numbers are on the right."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
-        table.add_column(column.replace("_", " "), justify="left" if number == 0 else "right")
+        table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*row)
     console.print(table)
 
 
 def _number(value: float) -> str:
-    return "n/a" if value != value else f"{value:.3g}"
+    if value != value:
+        return "n/a"
+    return f"{value:.4f}" if 0 < abs(value) < 0.01 else f"{value:.3g}"
 
 
 def _number_of_people(text: str) -> int:

@@ -70,7 +70,28 @@ def test_people_are_shown_with_planted_and_recovered_means():
     console = Console(file=io.StringIO(), width=80)
     arms = pd.Series({"sub-01": "CBT", "sub-02": "waitlist"})
     demo.show_people(compared, arms, "Volume", console)
-    lines = [line.strip("│ ").split("│") for line in console.file.getvalue().splitlines()]
-    cells = [[cell.strip() for cell in line] for line in lines]
+    cells = [line.split() for line in console.file.getvalue().splitlines()]
     assert ["sub-01", "CBT", "3", "1.5"] in cells
     assert ["sub-02", "waitlist", "0", "n/a"] in cells
+
+
+def test_regions_are_shown_with_arms_and_symptoms():
+    summary = pd.DataFrame(
+        {
+            "name": ["lh_amygdala"],
+            "n": [7],
+            "slope": [0.75],
+            "correlation": [0.98],
+            "planted_CBT": [9.5],
+            "recovered_CBT": [8.25],
+            "planted_wait": [0.0],
+            "recovered_wait": [0.004],
+            "planted_r": [0.99],
+            "recovered_r": [float("nan")],
+        }
+    )
+    console = Console(file=io.StringIO(), width=80)
+    demo.show_summary(summary, ["CBT", "wait"], "Volume", console)
+    cells = [line.split() for line in console.file.getvalue().splitlines()]
+    row = "lh_amygdala 7 0.75 0.98 9.5 / 8.25 0 / 0.0040 0.99 / n/a"
+    assert row.split() in cells

@@ -11,6 +11,7 @@ from workflows.compute.recovery import comparison
 from workflows.interfaces.planted import SESSIONS, load_regions
 
 EDGES = " - ".join(EDGE_SET)
+"""Name of the planted edge set in the tables."""
 
 
 def planted_regions():
@@ -55,21 +56,13 @@ def edge_set_mean(matrix):
 
 
 def model_rows(derivatives_dir):
-    """Rows of all models about the planted regions and the planted edges.
-
-    `region` names an edge by its two regions.
-    """
+    """Rows of all models about the volume of the planted regions."""
     tables = [
-        read_table(path, text_columns=("model", "term", "region", "region_a", "region_b"))
+        read_table(path, text_columns=("model", "term", "measure", "region"))
         for path in sorted((derivatives_dir / "group" / "models").glob("*.tsv"))
     ]
     rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    label = load_regions().set_index("name")["label"]
-    pairs = zip(rows["region_a"].map(label), rows["region_b"].map(label), strict=True)
-    is_edge = pd.Series([set(pair) == set(EDGE_SET) for pair in pairs], index=rows.index)
-    is_region = (rows["measure"] == "volume") & rows["region"].isin(planted_regions())
-    edge = rows["region_a"] + " - " + rows["region_b"]
-    return rows.assign(region=rows["region"].where(~is_edge, edge))[is_region | is_edge]
+    return rows[(rows["measure"] == "volume") & rows["region"].isin(planted_regions())]
 
 
 def _session_difference(table, column):

@@ -79,13 +79,15 @@ def test_volumes_are_compared_region_by_region(tmp_path):
     assert list(table["recovered"]) == [2.0, 3.0]
 
 
-def test_model_rows_are_those_of_planted_regions_and_edges(tmp_path):
-    columns = ["model", "measure", "region", "region_a", "region_b"]
-    regions = [("change", "volume", name, None, None) for name in ("lh_cuneus", "lh_amygdala")]
-    edges = [
-        ("change", "connectivity", None, "lh_amygdala", end) for end in ("lh_cuneus", CINGULATES[1])
-    ]
-    write(pd.DataFrame(regions, columns=columns), tmp_path / "group/models/change.tsv")
-    write(pd.DataFrame(edges, columns=columns), tmp_path / "group/models/change_edges.tsv")
-    rows = recovery.model_rows(tmp_path)
-    assert list(rows["region"]) == ["lh_amygdala", "lh_amygdala - rh_rostralanteriorcingulate"]
+def test_model_rows_are_those_of_the_volume_of_planted_regions(tmp_path):
+    columns = ["model", "measure", "region"]
+    rows = [("change", "volume", name) for name in ("lh_cuneus", "lh_amygdala")]
+    rows.append(("change", "mean_connectivity", "lh_amygdala"))
+    write(pd.DataFrame(rows, columns=columns), tmp_path / "group/models/change.tsv")
+    symptoms = pd.DataFrame([("symptoms_BDI", "volume", "rh_amygdala")], columns=columns)
+    write(symptoms, tmp_path / "group/models/symptoms_BDI.tsv")
+    edges = pd.DataFrame([("change", "connectivity", None)], columns=columns)
+    write(edges, tmp_path / "group/models/change_edges.tsv")
+    found = recovery.model_rows(tmp_path)
+    assert list(found["model"]) == ["change", "symptoms_BDI"]
+    assert list(found["region"]) == ["lh_amygdala", "rh_amygdala"]
