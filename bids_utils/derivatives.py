@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 
@@ -48,7 +49,7 @@ def replaced_whole(path: Path) -> Iterator[Path]:
     DatasetError
         The folder cannot be written; a file that was there before is unharmed.
     """
-    temporary = path.with_name(f".tmp{os.getpid()}_{path.name}")
+    temporary = path.with_name(f".tmp{uuid4().hex}_{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -51,7 +51,8 @@ class AnatSettings(Section):
     template_resolution_mm: Positive | None = None
     n4_resolution_mm: Positive = 4.0
     mni_resolution_mm: Positive = 2.0
-    min_mni_overlap: Fraction = 0.6
+    min_mni_overlap: Fraction = 0.55
+    min_coverage: Fraction = 0.8
     min_brain_ml: Positive = 600.0
     max_brain_ml: Positive = 2400.0
 
@@ -97,7 +98,6 @@ class Settings(Section):
     anat: AnatSettings = AnatSettings()
     func: FuncSettings = FuncSettings()
     group: GroupSettings = GroupSettings()
-    random_seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 
 
 def load_settings(path: Path | None) -> Settings:

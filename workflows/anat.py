@@ -265,7 +265,7 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
     return workflow
 
 
-def init_regions_wf(name: str = "regions_wf") -> Workflow:
+def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflow:
     """Grey-matter volume of each region, and of all tissues, in each session.
 
     The tissue of the template counts as much in a session as the session has to be stretched
@@ -290,7 +290,10 @@ def init_regions_wf(name: str = "regions_wf") -> Workflow:
     warp = MapNode(SessionWarp(), ["in_file"], name="warp", mem_gb=1.5)
     tissue = MapNode(TissueVolumes(), ["jacobian_file"], name="tissue")
     volumes = MapNode(
-        RegionVolumes(), ["jacobian_file", "mni_view_file"], name="volumes", mem_gb=0.6
+        RegionVolumes(min_coverage=settings.min_coverage),
+        ["jacobian_file", "mni_view_file"],
+        name="volumes",
+        mem_gb=0.6,
     )
     mni_atlas = [("atlas_file", "mni_atlas_file"), ("atlas_labels_file", "labels_file")]
     images = [("scaled_files", "in_file"), ("head_file", "template_file")]
@@ -324,18 +327,20 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
 
     inputnode: `t1w_files` (a list; no session is treated apart), `atlas_file` (labels in
     MNI152NLin2009aSym), `atlas_labels_file`. outputnode: the fields of `ANAT_OUTPUTS`, and
-    `template_mni_file` for the picture; lists are in the order of `t1w_files`.
+    `template_mni_file` and `template_head_file` for pictures; lists are in the order of
+    `t1w_files`.
     """
     workflow = Workflow(name)
     inputnode = Node(
         IdentityInterface(["t1w_files", "atlas_file", "atlas_labels_file"]), "inputnode"
     )
-    fields = [*(output.field for output in ANAT_OUTPUTS), "template_mni_file"]
+    pictures = ["template_mni_file", "template_head_file"]
+    fields = [*(output.field for output in ANAT_OUTPUTS), *pictures]
     outputnode = Node(IdentityInterface(fields), "outputnode")
     template_wf = init_template_wf(n_sessions, settings.anat)
     tissue_wf = init_tissue_wf()
     mni_wf = init_mni_wf(settings.anat)
-    regions_wf = init_regions_wf()
+    regions_wf = init_regions_wf(settings.anat)
     quality = Node(AnatQuality(), "quality")
     workflow.connect(inputnode, "t1w_files", template_wf, "inputnode.t1w_files")
     _pass(workflow, template_wf, tissue_wf, ("scaled_files", "brain_file", "mask_file"))
@@ -356,6 +361,7 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
             (quality, outputnode, [("out_file", "anat_qc_file")]),
             (template_wf, outputnode, [xfms, ("outputnode.brain_file", "template_file")]),
             (template_wf, outputnode, [("outputnode.mask_file", "template_mask_file")]),
+            (template_wf, outputnode, [("outputnode.head_file", "template_head_file")]),
             (tissue_wf, outputnode, [(f"outputnode.{k}", f"template_{k}") for k in TISSUE_FIELDS]),
             (tissue_wf, outputnode, [(f"outputnode.{k}", k) for k in SESSION_FIELDS]),
             (mni_wf, outputnode, [(f"outputnode.{k}", k) for k in MNI_FIELDS]),

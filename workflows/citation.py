@@ -13,7 +13,6 @@ DISTRIBUTIONS = {
     "version": "braindelta",
     "nipype": "nipype",
     "nilearn": "nilearn",
-    "brainextractor": "brainextractor",
     "simpleitk": "simpleitk",
     "greedy": "picsl-greedy",
 }

@@ -99,7 +99,6 @@ def _add_analysis(group: argparse._ArgumentGroup) -> None:
         metavar="TSV",
         help="group: a long table of your own measures instead of images",
     )
-    group.add_argument("--random-seed", type=int, metavar="N", help="instead of the settings' one")
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:

@@ -51,6 +51,7 @@ def init_anat_figures_wf(
     """
     template = ["template_file", "template_mask_file", "template_dseg_file"]
     others = ["session_t1w_files", "template_mni_file", "template_atlas_file"]
+    others += ["template_head_file"]
     inputnode = Node(IdentityInterface([*template, *others]), "inputnode")
     outputnode = Node(IdentityInterface([row.field for row in ANAT_FIGURE_OUTPUTS]), "outputnode")
     mask_figure = Node(MaskFigure(), "mask_figure", mem_gb=PICTURE_GB)
@@ -65,7 +66,7 @@ def init_anat_figures_wf(
     workflow = Workflow(name)
     workflow.connect(
         [
-            (inputnode, mask_figure, [sessions, mask]),
+            (inputnode, mask_figure, [("template_head_file", "in_files"), mask]),
             (inputnode, tissue_figure, [brain, mask, ("template_dseg_file", "dseg_file")]),
             (inputnode, mni_figure, [("template_mni_file", "in_file")]),
             (inputnode, atlas_figure, [brain, mask, ("template_atlas_file", "atlas_file")]),

@@ -29,6 +29,7 @@ DERIVED_TABLES = (
 )
 DATASET_TABLES = (
     "participants.tsv",
+    "participants.json",
     "phenotype/*.tsv",
     "sub-*/sub-*_sessions.tsv",
     "sub-*/ses-*/sub-*_scans.tsv",
@@ -136,7 +137,11 @@ def file_label(text: str) -> str:
 
 def existing(folder: Path, patterns: tuple[str, ...]) -> list[str]:
     """Files of a folder that match one of the patterns, in text order."""
-    return [str(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return [
+        _found(path, "a link that leads nowhere; fetch the file it stands for")
+        for pattern in patterns
+        for path in sorted(folder.glob(pattern))
+    ]
 
 
 def _collect_node(

@@ -57,7 +57,9 @@ class LocalPlugin(MultiProcPlugin):
         self, plugin_args: dict[str, float | bool], progress: Callable[[Node, str], None]
     ) -> None:
         super().__init__(plugin_args={**plugin_args, "mp_context": "forkserver"})
-        self.pool: ProcessPoolExecutor = self._new_pool()
+        self.pool: ProcessPoolExecutor = self._new_pool(self.processors)
+        self._alone: dict[int, ProcessPoolExecutor] = {}
+        self._jobs: dict[int, Callable[[], NodeResult]] = {}
         self._status_callback = progress
 
     def run(self, graph: object, config: object, updatehash: bool = False) -> None:
@@ -83,17 +85,37 @@ class LocalPlugin(MultiProcPlugin):
 
         return sorted(jobids, key=place)
 
+    def _get_result(self, taskid: int) -> NodeResult | None:
+        """Result of a task; one whose worker died with another's is tried once more, alone."""
+        result = self._taskresult.get(taskid)
+        if result is None or result["traceback"] != [KILLED] or taskid in self._alone:
+            return result
+        del self._taskresult[taskid]
+        self._alone[taskid] = self._new_pool(max_workers=1)
+        self._submit(taskid, self._alone[taskid])
+        return None
+
+    def _postrun_check(self) -> None:
+        for pool in (self.pool, *self._alone.values()):
+            pool.shutdown()
+
+    def _submit(self, taskid: int, pool: ProcessPoolExecutor) -> None:
+        future = pool.submit(self._jobs[taskid])
+        self._task_obj[taskid] = future
+        future.add_done_callback(partial(self._keep_result, taskid))
+
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
-        job = partial(run_node, node, updatehash, self._taskid)
+        self._jobs[self._taskid] = partial(run_node, node, updatehash, self._taskid)
         try:
-            future = self.pool.submit(job)
+            self._submit(self._taskid, self.pool)
         except BrokenProcessPool:
-            self.pool = self._new_pool()
-            future = self.pool.submit(job)
-        self._task_obj[self._taskid] = future
-        future.add_done_callback(partial(self._keep_result, self._taskid))
+            self.pool = self._new_pool(self.processors)
+            self._submit(self._taskid, self.pool)
         return self._taskid
+
+    def _clear_task(self, taskid: int) -> None:
+        del self._task_obj[taskid], self._jobs[taskid]
 
     def _keep_result(self, taskid: int, future: Future[NodeResult]) -> None:
         error = future.exception()
@@ -103,9 +125,9 @@ class LocalPlugin(MultiProcPlugin):
         lines = [KILLED] if isinstance(error, BrokenProcessPool) else format_exception(error)
         self._taskresult[taskid] = {"result": None, "traceback": lines, "taskid": taskid}
 
-    def _new_pool(self) -> ProcessPoolExecutor:
+    def _new_pool(self, max_workers: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            max_workers=self.processors,
+            max_workers=max_workers,
             initializer=start_worker,
             initargs=(str(Path.cwd()), logging.getLogger("nipype").level),
             mp_context=multiprocessing.get_context("forkserver"),

@@ -14,7 +14,7 @@ from bids_utils.derivatives import write_json
 from bids_utils.plan import ParticipantPlan
 from configs.settings import Settings
 from workflows.failures import Failure
-from workflows.participant import input_files
+from workflows.participant import bold_runs, input_files
 
 Status = Literal["done", "failed", "not started"]
 
@@ -53,6 +53,11 @@ def read_record(output_dir: Path, participant: str) -> Record:
         return Record("not started")
 
 
+def forget_record(output_dir: Path, participant: str) -> None:
+    """Say that a participant is not finished, before a run begins."""
+    write_json(asdict(Record("not started")), record_file(output_dir, participant))
+
+
 def write_record(
     output_dir: Path, participant: str, fingerprint: str, failures: Iterable[Failure]
 ) -> Record:
@@ -69,13 +74,14 @@ def write_record(
 
 
 def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
-    """Hash of all that decides the images of a participant: version, settings, input files.
+    """Hash of all that decides the images of a participant: version, settings, files, timing.
 
     The order of the sessions is not part of it: they are processed alike, so a new order
     changes the group level only.
     """
-    used = settings.model_dump(mode="json", include={"atlas", "anat", "func", "random_seed"})
+    used = settings.model_dump(mode="json", include={"atlas", "anat", "func"})
     files = input_files(participant)
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    content = json.dumps([version("braindelta"), used, sorted(facts)], sort_keys=True)
+    runs = [(r.entities, r.repetition_time_s, r.n_volumes) for r in bold_runs(participant)]
+    content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -41,13 +41,21 @@ from workflows.participant import (
 )
 from workflows.plugin import LocalPlugin
 from workflows.progress import NodeProgress
-from workflows.records import Record, crash_folder, fingerprint, read_record, write_record
+from workflows.records import (
+    Record,
+    crash_folder,
+    fingerprint,
+    forget_record,
+    read_record,
+    write_record,
+)
 from workflows.report import write_group_report, write_participant_report
 from workflows.tables import plan_table, status_table
 
 LOGGER = logging.getLogger(__name__)
 DONE, FAILED, SOME_FAILED, NOTHING_TO_DO = 0, 1, 10, 11
 CODE_URL = "https://github.com/braindelta/braindelta"
+OUTDATED = "made with other settings, images or version, or incomplete; run the level participant"
 IGNORED = (
     "*.html",
     "*_morph.*",
@@ -83,7 +91,6 @@ class Options:
     skip_bids_validation: bool = False
     settings: Path | None = None
     measures: Path | None = None
-    random_seed: int | None = None
     nprocs: int = 1
     mem_gb: float | None = None
     clean_workdir: bool = False
@@ -96,7 +103,7 @@ class Options:
 
 def execute(options: Options) -> int:
     """Exit code of one call of the command."""
-    settings = effective_settings(options)
+    settings = load_settings(options.settings)
     if options.output_dir == options.bids_dir:
         raise SettingsError(f"{options.output_dir}: the output folder must not be the dataset")
     if options.measures is not None and options.level != "group":
@@ -104,14 +111,6 @@ def execute(options: Options) -> int:
     find_atlas(settings.atlas.name)
     levels = {"plan": run_plan, "participant": run_participants, "group": run_group}
     return levels.get(options.level, run_status)(options, settings, Console())
-
-
-def effective_settings(options: Options) -> Settings:
-    """Settings of the file with the seed of the command line, if one was given."""
-    settings = load_settings(options.settings)
-    if options.random_seed is None:
-        return settings
-    return settings.model_copy(update={"random_seed": options.random_seed})
 
 
 def make_cohort_plan(options: Options, settings: Settings) -> Plan:
@@ -196,7 +195,7 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
         rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(participant.label, "sub")]
         write_table(rows, ledger_file(options.output_dir, participant.label), LEDGER_DICTIONARY)
         write_participant_report(options.output_dir, participant.label)
-    records = {p.label: read_record(options.output_dir, p.label) for p in plan.participants}
+    records = current_records(plan, study)
     show_failures(records, console)
     return exit_code(records, plan, bool(todo))
 
@@ -205,12 +204,13 @@ def run_images(
     todo: list[ParticipantPlan], study: Study, options: Options, console: Console
 ) -> None:
     """Run the participant workflows in one graph; write how each ended as soon as it did."""
-    workflow = Workflow("participants_wf", base_dir=str(options.work_dir))
+    workflow = Workflow("participants_wf", base_dir=str(versioned(options.work_dir)))
     workflow.config = execution_config(options, options.output_dir / "logs")
     running = {}
     for participant in todo:
         crash_dir = crash_folder(options.output_dir, participant.label)
         shutil.rmtree(crash_dir, ignore_errors=True)
+        forget_record(options.output_dir, participant.label)
         one = init_participant_wf(participant, study)
         workflow.add_nodes([one])
         running[with_prefix(participant.label, "sub")] = participant
@@ -223,8 +223,8 @@ def run_images(
     titles = {participant_wf_name(p.label): title for title, p in running.items()}
     if todo:
         run_graph(workflow, titles, (options, console), close)
-    for title in list(running):
-        close(title)
+    for participant in running.values():
+        stop_participant(participant, study)
 
 
 def run_graph(
@@ -264,16 +264,28 @@ def execution_config(options: Options, crash_dir: Path) -> dict[str, dict[str, s
 
 
 def close_participant(participant: ParticipantPlan, study: Study, options: Options) -> None:
-    """Write how it ended: done only if each expected file is there."""
-    failures = read_failures(crash_folder(study.output_dir, participant.label))
+    """Write that a participant came to the end: done only if each expected file is there."""
     missing = missing_files(participant, study)
-    if missing and not failures:
-        cause = f"{len(missing)} files are missing, the first is {missing[0]}; run it again"
-        failures = [Failure("saving", "ToolError", cause, "")]
+    cause = f"missing at the end: {', '.join(map(str, missing[:3]))} ...; run it again"
+    failures = [Failure("saving", "ToolError", cause, "")] if missing else []
     print_ = fingerprint(participant, study.settings)
     record = write_record(study.output_dir, participant.label, print_, failures)
     if options.clean_workdir and record.status == "done":
-        shutil.rmtree(options.work_dir / "participants_wf" / participant_wf_name(participant.label))
+        work = versioned(options.work_dir) / "participants_wf"
+        shutil.rmtree(work / participant_wf_name(participant.label))
+
+
+def stop_participant(participant: ParticipantPlan, study: Study) -> None:
+    """Write that a participant did not come to the end, and why."""
+    failures = read_failures(crash_folder(study.output_dir, participant.label))
+    unfinished = Failure("run", "ToolError", "was not run to its end; run it again", "")
+    print_ = fingerprint(participant, study.settings)
+    write_record(study.output_dir, participant.label, print_, failures or [unfinished])
+
+
+def versioned(work_dir: Path) -> Path:
+    """Work folder of this version: a new version must not take over results of an old one."""
+    return work_dir / f"braindelta-{version('braindelta')}"
 
 
 def missing_files(participant: ParticipantPlan, study: Study) -> list[Path]:
@@ -295,10 +307,13 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     ledger = None
     if options.measures is None:
         plan = make_cohort_plan(options, settings)
-        ledger = plan.ledger
-        records = {p.label: read_record(options.output_dir, p.label) for p in plan.participants}
+        records = current_records(plan, Study(options.bids_dir, options.output_dir, settings))
+        ledger = without_unfinished(plan.ledger, records)
         if not any(record.status == "done" for record in records.values()):
-            raise DatasetError(f"{options.output_dir}: nobody is done; run the level participant")
+            raise DatasetError(
+                f"{options.output_dir}: nobody is done with these settings and sessions; run the "
+                "level participant"
+            )
     if options.dry_run:
         console.print(status_table(records))
         return DONE
@@ -328,7 +343,7 @@ def run_models(options: Options, settings: Settings, console: Console) -> None:
     crash_dir = options.output_dir / "logs" / "group" / "crash"
     shutil.rmtree(crash_dir, ignore_errors=True)
     workflow = init_group_wf(options.output_dir, options.bids_dir, options.measures, settings)
-    workflow.base_dir = str(options.work_dir)
+    workflow.base_dir = str(versioned(options.work_dir))
     workflow.config = execution_config(options, crash_dir)
     run_graph(workflow, {workflow.name: "group"}, (options, console), LOGGER.info)
     failures = read_failures(crash_dir)
@@ -339,7 +354,7 @@ def run_models(options: Options, settings: Settings, console: Console) -> None:
 def run_status(options: Options, settings: Settings, console: Console) -> int:
     """Show who is done, who failed and why, who was not started."""
     plan = make_cohort_plan(options, settings)
-    records = {p.label: read_record(options.output_dir, p.label) for p in plan.participants}
+    records = current_records(plan, Study(options.bids_dir, options.output_dir, settings))
     console.print(status_table(records))
     failed = [record for record in records.values() if record.status == "failed"]
     return SOME_FAILED if failed else DONE
@@ -351,6 +366,28 @@ def show_failures(records: dict[str, Record], console: Console) -> None:
         for cause in record.causes:
             name = with_prefix(label, "sub")
             console.print(f"{name}: {cause}", style="red", highlight=False, soft_wrap=True)
+
+
+def current_records(plan: Plan, study: Study) -> dict[str, Record]:
+    """Records of all planned participants; what was made otherwise than now asked is not done."""
+    records = {}
+    for participant in plan.participants:
+        record = read_record(study.output_dir, participant.label)
+        if record.status == "done" and not is_done(participant, study):
+            record = Record("not started", causes=(OUTDATED,))
+        records[participant.label] = record
+    return records
+
+
+def without_unfinished(ledger: pd.DataFrame, records: dict[str, Record]) -> pd.DataFrame:
+    """Ledger in which images of participants that are not done are excluded, with the reason."""
+    ledger = ledger.copy()
+    for label, record in records.items():
+        own = (ledger["participant_id"] == with_prefix(label, "sub")) & (ledger["status"] == "used")
+        if record.status != "done":
+            reason = "; ".join(record.causes) or "not processed; run the level participant"
+            ledger.loc[own, ["status", "reason"]] = ["excluded", f"{record.status}: {reason}"]
+    return ledger
 
 
 def ledger_file(output_dir: Path, participant: str) -> Path:
@@ -371,5 +408,5 @@ def exit_code(records: dict[str, Record], plan: Plan, was_run: bool) -> int:
         return DONE if was_run else NOTHING_TO_DO
     if len(failed) < len(records):
         return SOME_FAILED
-    codes = {record.exit_code for record in failed} or {DatasetError.exit_code}
+    codes = {record.exit_code or FAILED for record in failed} or {DatasetError.exit_code}
     return codes.pop() if len(codes) == 1 else FAILED

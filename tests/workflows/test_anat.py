@@ -51,7 +51,7 @@ def test_sessions_are_segmented_with_the_model_of_the_template_only():
 
 
 def test_volumes_are_those_of_the_template_times_the_warp_of_each_session():
-    found = edges(init_regions_wf())
+    found = edges(init_regions_wf(AnatSettings()))
     assert {
         "inputnode.scaled_files > warp.in_file",
         "inputnode.head_file > warp.template_file",
@@ -73,7 +73,7 @@ def test_settings_reach_the_registration():
 
 
 def test_atlas_and_sessions_meet_through_the_right_transforms():
-    workflow = init_regions_wf()
+    workflow = init_regions_wf(AnatSettings())
     found = edges(workflow)
     assert "inputnode.mni2template_xfm > labels.xfm_files" in found
     assert "inputnode.template2mni_xfm > view_mni.xfm_files" in found

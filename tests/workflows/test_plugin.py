@@ -76,3 +76,14 @@ def test_a_killed_worker_fails_its_node_and_does_not_hang(tmp_path):
     sentences = [failure.sentence for failure in read_failures(tmp_path / "crash")]
     assert "first: the process of this step was killed" in sentences[0]
     assert "sub-01: FAILED at first" in lines
+
+
+def test_a_step_that_only_died_with_another_one_is_tried_again(tmp_path):
+    workflow = two_participants(tmp_path, ("die", "live"))
+    finished = []
+    titles = {"sub_01_wf": "sub-01", "sub_02_wf": "sub-02"}
+    with NodeProgress(workflow, titles, Console(quiet=True), finished.append) as progress:
+        with pytest.raises(RuntimeError):
+            workflow.run(plugin=LocalPlugin({"n_procs": 2}, progress))
+        assert progress.failed == {"sub-01"}
+    assert finished == ["sub-02"]

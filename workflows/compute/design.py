@@ -147,11 +147,10 @@ def _covariate_columns(participants, covariate):
         raise ModelError(
             Problem(f"no column '{covariate}' (group.covariates)", "participants.tsv", hint)
         )
-    texts = participants[covariate].map(level_text)
-    numbers = pd.to_numeric(texts.where(texts != ""), errors="coerce")
-    continuous = numbers.notna().eq(texts != "").all()
-    if continuous and covariate.lower() not in LEVEL_COLUMNS:
-        return [numbers.to_numpy(dtype=float)], [covariate]
+    column = participants[covariate]
+    if pd.api.types.is_numeric_dtype(column) and covariate.lower() not in LEVEL_COLUMNS:
+        return [column.to_numpy(dtype=float)], [covariate]
+    texts = column.map(level_text)
     levels = np.unique(texts[texts != ""].to_numpy(dtype=str))
     if len(levels) < 2:
         what = f"'{covariate}' does not vary"

@@ -91,7 +91,7 @@ def region_coverage(labels, seen, regions):
     return np.divide(here, total, out=np.full(len(regions), np.nan), where=total > 0)
 
 
-def volume_table(table, volume_ml, coverage):
+def volume_table(table, volume_ml, coverage, min_coverage):
     """Table of regions with their grey-matter volume and coverage.
 
     Parameters
@@ -99,7 +99,9 @@ def volume_table(table, volume_ml, coverage):
     table : DataFrame
         Columns index, name, hemisphere, structure; one row per region.
     volume_ml, coverage : array, (n_regions,)
-        Volume is NaN where nothing of the region was seen.
+        Volume is NaN where less than `min_coverage` of the region was seen.
+    min_coverage : float, 0..1
+        Part of a region is not its volume.
 
     Returns
     -------
@@ -107,7 +109,7 @@ def volume_table(table, volume_ml, coverage):
         Columns index, region, hemisphere, structure, volume (ml), coverage; the same rows.
     """
     answer = table[["index", "name", "hemisphere", "structure"]].rename(columns={"name": "region"})
-    seen = np.nan_to_num(coverage) > 0
+    seen = (np.nan_to_num(coverage) > 0) & (np.nan_to_num(coverage) >= min_coverage)
     return answer.assign(
         volume=np.round(np.where(seen, volume_ml, np.nan), 7), coverage=np.round(coverage, 5)
     )

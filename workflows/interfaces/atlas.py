@@ -91,6 +91,7 @@ class _RegionVolumesInputSpec(BaseInterfaceInputSpec):
     mni_atlas_file = File(exists=True, mandatory=True, desc="labels in MNI")
     mni_view_file = File(exists=True, mandatory=True, desc="seen by the session, on that grid")
     labels_file = File(exists=True, mandatory=True, desc="table: index, name, hemisphere, ...")
+    min_coverage = traits.Float(mandatory=True, desc="a region seen less than this is n/a, 0..1")
 
 
 class _RegionVolumesOutputSpec(TraitedSpec):
@@ -106,13 +107,13 @@ class RegionVolumes(SimpleInterface):
     def _run_interface(self, runtime):
         table, inputs = read_labels(self.inputs.labels_file), self.inputs
         check_same_grid(inputs.gm_file, inputs.atlas_file)
-        grey, affine = load_volume(inputs.gm_file)
-        grey *= load_volume(inputs.jacobian_file)[0]
+        (grey, affine), (jacobian, _) = map(load_volume, (inputs.gm_file, inputs.jacobian_file))
         labels, mni_labels = map(load_labels, (inputs.atlas_file, inputs.mni_atlas_file))
-        volume = region_volumes(grey, labels[0], table["index"], voxel_ml(affine))
+        volume = region_volumes(grey * jacobian, labels[0], table["index"], voxel_ml(affine))
         coverage = region_coverage(mni_labels[0], load_mask(inputs.mni_view_file), table["index"])
         self._results["out_file"] = str(Path(runtime.cwd) / "volume.tsv")
-        write_table(volume_table(table, volume, coverage), Path(self._results["out_file"]))
+        rows = volume_table(table, volume, coverage, inputs.min_coverage)
+        write_table(rows, Path(self._results["out_file"]))
         return runtime
 
 

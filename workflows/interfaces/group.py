@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bids_utils.derivatives import write_json
+from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.errors import DatasetError
 from bids_utils.phenotype import list_problems, read_participants, read_scores
 from bids_utils.sessions import OrderRule
@@ -374,9 +374,8 @@ def publish(placed: dict[Path, str], group_dir: Path) -> None:
     try:
         (group_dir / "models").mkdir(parents=True, exist_ok=True)
         for target, source in placed.items():
-            temporary = target.with_name(f".{target.name}.tmp")
-            shutil.copyfile(source, temporary)
-            temporary.replace(target)
+            with replaced_whole(target) as temporary:
+                shutil.copyfile(source, temporary)
             if target.suffix == ".tsv":
                 write_json(dictionary_of(target), target.with_suffix(".json"))
         known = {path.with_suffix(end) for path in placed for end in (path.suffix, ".json")}

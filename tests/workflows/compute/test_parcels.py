@@ -51,7 +51,7 @@ def test_a_region_that_was_not_seen_keeps_its_row_without_a_volume():
     table = pd.DataFrame(
         {"index": [3, 7], "name": ["lh_a", "rh_a"], "hemisphere": ["L", "R"], "structure": "cortex"}
     )
-    answer = volume_table(table, np.array([1.5, 0.0]), np.array([0.5, 0.0]))
+    answer = volume_table(table, np.array([1.5, 0.0]), np.array([0.5, 0.0]), 0.3)
     assert answer["region"].tolist() == ["lh_a", "rh_a"]
     np.testing.assert_array_equal(answer["volume"], [1.5, np.nan])
     np.testing.assert_array_equal(answer["coverage"], [0.5, 0.0])

@@ -60,6 +60,7 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
         "mni_atlas_file": write(tmp_path, "mni", LABELS, np.eye(4)),
         "mni_view_file": write(tmp_path, "view", mni_view, np.eye(4)),
         "labels_file": str(tmp_path / "labels.tsv"),
+        "min_coverage": 0.5,
     }
     found = read_table(tmp_path / run(RegionVolumes, tmp_path / "n", **inputs).out_file)
     assert found["region"].tolist() == ["lh_b", "lh_e", "rh_x"]
