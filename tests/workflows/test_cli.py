@@ -137,6 +137,16 @@ def test_an_invalid_dataset_ends_with_3_and_can_be_forced(call, study):
     assert call("plan", "--skip-bids-validation")[0] == 0
 
 
+def test_scores_by_session_are_accepted_though_the_validator_knows_no_such_rows(call, study):
+    rows = [f"sub-{n}\tses-{s}\t20" for n in ("01", "02") for s in ("pre", "post")]
+    (study / "phenotype").mkdir()
+    table = "\n".join(["participant_id\tsession_id\tBDI", *rows, ""])
+    (study / "phenotype" / "bdi.tsv").write_text(table, encoding="utf-8")
+    (study / "phenotype" / "bdi.json").write_text('{"BDI": {"Description": "sum"}}')
+    code, printed = call("plan")
+    assert code == 0, printed
+
+
 def test_a_dataset_with_one_session_ends_with_3(call, study):
     for folder in study.glob("sub-*/ses-post/*/*"):
         folder.unlink()
