@@ -170,7 +170,7 @@ def test_broken_files_fail_their_participant_only(broken):
     [
         ("02", "sub-02_ses-post_T1w.nii.gz", "truncated|ends|cut|copy"),
         ("03", "sub-03_ses-pre_task-rest_bold.nii.gz", "corrupt|damaged|copy"),
-        ("04", "sub-04_ses-post_T1w.nii.gz", "same|constant|value"),
+        ("04", "sub-04_ses-post_T1w.nii.gz", "all voxels are 7"),
     ],
 )
 def test_the_cause_names_the_file_and_what_is_wrong(broken, participant, file, words):
