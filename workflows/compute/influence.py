@@ -58,8 +58,8 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """The term whose result is looked at: a term or column of the design; level of its test."""
+class InfluenceRequest:
+    """The term that is looked at (a term or column of the design) and the level of its test."""
 
     term: str
     alpha: float
@@ -67,7 +67,10 @@ class Tested:
 
 
 def influence(
-    outcome: np.ndarray, design: Design, tested: Tested, baseline: np.ndarray | None = None
+    outcome: np.ndarray,
+    design: Design,
+    tested: InfluenceRequest,
+    baseline: np.ndarray | None = None,
 ) -> Influence:
     """Largest influence of one participant, and the range without each, for many tests.
 
@@ -79,7 +82,7 @@ def influence(
         NaN leaves the participant out of that test only.
     design : Design
         Terms shared by all tests. For change with change add the score as a covariate.
-    tested : Tested
+    tested : InfluenceRequest
         One term of the design.
     baseline : np.ndarray, shape (n_participants, n_tests), optional
         One more term with values of its own for each test (analysis of covariance).
@@ -100,7 +103,10 @@ def influence(
 
 
 def left_out(
-    outcome: np.ndarray, design: Design, tested: Tested, baseline: np.ndarray | None = None
+    outcome: np.ndarray,
+    design: Design,
+    tested: InfluenceRequest,
+    baseline: np.ndarray | None = None,
 ) -> tuple[Fit, LeftOut]:
     """Fit of one term with everybody, and its results without each participant in turn.
 
@@ -164,7 +170,8 @@ def _fill(fit, without, at, columns, terms, outcome):
     squares = (residual**2).sum(axis=0)
     squares = np.where(squares > 0, squares, np.nan)
     unscaled = (terms.weights**2).sum(axis=0)
-    fit.estimate[0, columns] = np.where(np.isnan(squares), np.nan, estimate)
+    estimate = np.where(np.isnan(squares), np.nan, estimate)
+    fit.estimate[0, columns] = estimate
     fit.standard_error[0, columns] = np.sqrt(unscaled * squares / df)
     fit.note[columns[np.isnan(squares)]] = NO_VARIATION
     rest = 1 - np.where(terms.leverage < FULL_LEVERAGE, terms.leverage, np.nan)
