@@ -1,0 +1,1 @@
+"""Brain measures that other tools made, as tables."""

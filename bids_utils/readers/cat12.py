@@ -1,0 +1,294 @@
+"""Regional volumes and thickness of CAT12: XML files of each scan, or exported tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import numpy as np
+import pandas as pd
+
+from bids_utils.errors import DatasetError
+from bids_utils.readers.long_table import long_table, one_value
+from bids_utils.readers.plain_xml import read_xml
+from bids_utils.readers.records import (
+    SOFTWARE_COLUMNS,
+    Block,
+    MeasureSource,
+    Scan,
+    SourceProblem,
+    SourceRequest,
+    scan_text,
+)
+from bids_utils.readers.scan_names import ScanName, name_problem, scan_name
+from bids_utils.readers.separated import number_columns, read_separated
+
+MEASURES = {
+    "Vgm": ("volume", "ml"),
+    "Vwm": ("wm_volume", "ml"),
+    "Vcsf": ("csf_volume", "ml"),
+    "thickness": ("thickness", "mm"),
+    "area": ("area", "mm2"),
+}
+"""Measures and units by their names in CAT12; others keep their name, without unit."""
+
+KINDS = ("catROIs_", "catROI_", "cat_")
+TEMPLATE = "avg_"
+LONGITUDINAL = "r"
+TISSUES = ("csf", "gm", "wm")
+"""Order of the numbers in vol_abs_CGW (ml)."""
+
+RATINGS = ("IQR", "SIQR", "NCR", "ICR")
+CAT_REPEAT = "run this step of CAT12 again"
+
+
+@dataclass
+class _Found:
+    """What was read so far."""
+
+    blocks: list[Block] = field(default_factory=list)
+    scans: dict[Scan, tuple[str, str]] = field(default_factory=dict)
+    problems: list[SourceProblem] = field(default_factory=list)
+
+    def add(self, scan: Scan, stream: str, version: str, blocks: Iterable[Block]) -> None:
+        """Add blocks of a scan; the first version that is known holds."""
+        old = self.scans.get(scan, ("", ""))
+        self.scans[scan] = (old[0] or version, old[1] or stream)
+        self.blocks += blocks
+
+
+def read_cat12(path: Path, request: SourceRequest, name: str = "cat12") -> MeasureSource:
+    """Volumes (ml), thickness (mm), whole-brain volumes (ml) and quality ratings of CAT12.
+
+    `catROI_*.xml` and `catROIs_*.xml` hold the regions, `cat_*.xml` the report with
+    intracranial volume and ratings (marks: 1 is best). Where there are none, tables that CAT12
+    exported (`*_catROI_ATLAS_MEASURE.csv`) are read.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the results, or one exported table.
+    request : SourceRequest
+        What is wanted, and names of files that do not say whose they are.
+    name : str
+        Name of the source.
+
+    Raises
+    ------
+    DatasetError
+        Nothing can be read.
+    """
+    found = _Found()
+    for file, text, scan in _chosen(path, request, found):
+        try:
+            _add_xml(file, text, scan, found)
+        except DatasetError as error:
+            found.problems.append(_file_problem(file, scan, error))
+            found.scans.setdefault(_key(scan), ("", ""))
+    if not any(block.atlas for block in found.blocks):
+        for file in _exported(path):
+            _add_exported(file, request, found)
+    if not found.blocks:
+        first = f" ({found.problems[0].where}: {found.problems[0].what})" if found.problems else ""
+        raise DatasetError(
+            f"{path}: no CAT12 results could be read{first}; expected label/catROI_*.xml, "
+            "report/cat_*.xml, or an exported *_catROI_ATLAS_MEASURE.csv"
+        )
+    table, odd = long_table(found.blocks, found.scans, request, path)
+    rows = [(*scan, "CAT12", *facts) for scan, facts in found.scans.items()]
+    software = pd.DataFrame(rows, columns=SOFTWARE_COLUMNS, dtype=object)
+    problems = (*found.problems, *_mixed_versions(software, path), *odd)
+    return MeasureSource(name, path, table, (), problems, software)
+
+
+def _chosen(
+    path: Path, request: SourceRequest, found: _Found
+) -> Iterator[tuple[Path, str, ScanName]]:
+    """XML files of one stream: longitudinal ones where there are any."""
+    if path.is_file():
+        return
+    files = [(file, kind, rest) for file in sorted(path.rglob("cat*.xml"))
+             for kind, rest in [_parts(file)] if kind]  # fmt: skip
+    long = request.stream == "longitudinal" or (
+        not request.stream and any(_is_long(rest, request) for _, _, rest in files)
+    )
+    lost: dict[str, Path] = {}
+    for file, kind, rest in files:
+        if rest.startswith(TEMPLATE):
+            continue
+        is_long = _is_long(rest, request)
+        name = scan_name(rest[len(LONGITUDINAL) :] if is_long else rest, request)
+        if is_long != long:
+            lost.setdefault(rest, file)
+            continue
+        problem = name_problem(file, name)
+        if problem:
+            found.problems.append(problem)
+        if name and name.session and request.wants_scan(name.participant, name.session):
+            yield file, kind, name
+    if lost:
+        stream = "longitudinal" if long else "cross-sectional"
+        what = f"{len(lost)} scans of the other stream are left out; only {stream} ones are used"
+        where, advice = str(next(iter(lost.values()))), "they are not comparable with each other"
+        found.problems.append(SourceProblem(what, where, advice))
+
+
+def _parts(file: Path) -> tuple[str, str]:
+    kind = next((kind for kind in KINDS if file.name.startswith(kind)), "")
+    return kind, file.stem.removeprefix(kind)
+
+
+def _is_long(rest: str, request: SourceRequest) -> bool:
+    return rest not in request.scans and rest.startswith(f"{LONGITUDINAL}sub-")
+
+
+def _key(name: ScanName) -> Scan:
+    return (name.participant, name.session, "T1w")
+
+
+def _add_xml(file: Path, kind: str, name: ScanName, found: _Found) -> None:
+    root, scan = read_xml(file), _key(name)
+    stream = "longitudinal" if _parts(file)[1].startswith(f"{LONGITUDINAL}sub-") else "cross"
+    if kind == "cat_":
+        found.add(scan, stream, _version(root), list(_report(file, root, scan)))
+    else:
+        found.add(scan, stream, "", list(_regions(file, root, scan)))
+
+
+def _regions(file: Path, root: Element, scan: Scan) -> Iterator[Block]:
+    """Blocks of a catROI file: an element per atlas with `names` (or `ids`) and `data`."""
+    empty = True
+    for atlas in root:
+        data = atlas.find("data")
+        if data is None or not len(data):
+            continue
+        names = [(item.text or "").strip() for item in atlas.findall("names/item")]
+        names = names or _words(atlas.findtext("ids"))
+        if len(set(names)) < len(names):
+            raise DatasetError(f"{file}: {atlas.tag} names a region twice; {CAT_REPEAT}")
+        for column in data:
+            values = _values(file, column)
+            if len(values) != len(names):
+                raise DatasetError(
+                    f"{file}: {atlas.tag} has {len(names)} regions but {len(values)} values of "
+                    f"{column.tag}; {CAT_REPEAT}"
+                )
+            measure, unit = MEASURES.get(column.tag, (column.tag, ""))
+            empty = False
+            yield Block(scan, measure, unit, atlas.tag, tuple(names), values)
+    if empty:
+        raise DatasetError(f"{file}: there is no atlas with data; {CAT_REPEAT}")
+
+
+def _report(file: Path, root: Element, scan: Scan) -> Iterator[Block]:
+    """Blocks of a report: volumes of tissues, intracranial volume, ratings."""
+    total = _first_number(root, "vol_TIV")
+    tissue = next((n for n in map(_numbers, root.iter("vol_abs_CGW")) if len(n) >= len(TISSUES)),
+                  np.array([]))  # fmt: skip
+    if total is None and not tissue.size:
+        raise DatasetError(f"{file}: there is neither vol_TIV nor vol_abs_CGW; {CAT_REPEAT}")
+    volumes = dict(zip(TISSUES, tissue, strict=False))
+    volumes["icv"] = tissue.sum() if total is None else total
+    names = tuple(volumes)
+    values = np.array(list(volumes.values()), dtype=float)
+    yield Block(scan, "tissue_volume", "ml", "", names, values)
+    for rating in RATINGS:
+        value = next(
+            (n for node in root.iter("qualityratings") if (n := _first_number(node, rating))), None
+        )
+        if value is not None:
+            yield one_value(scan, f"mriqc_cat12_{rating.lower()}", "mark", "", value)
+
+
+def _first_number(root: Element, tag: str) -> float | None:
+    """First number under this tag; reports also hold texts that explain it."""
+    found = (numbers[0] for node in root.iter(tag) if len(numbers := _numbers(node)) == 1)
+    return next((float(number) for number in found), None)
+
+
+def _numbers(node: Element) -> np.ndarray:
+    try:
+        return np.array([float(word) for word in _words(node.text)])
+    except ValueError:
+        return np.array([])
+
+
+def _values(file: Path, node: Element) -> np.ndarray:
+    try:
+        return np.array([float(word) for word in _words(node.text)])
+    except ValueError as error:
+        raise DatasetError(
+            f"{file}: {node.tag} holds something that is not a number ({error}); {CAT_REPEAT}"
+        ) from error
+
+
+def _words(text: str | None) -> list[str]:
+    """Items of a MATLAB vector, such as [1.5;2;NaN] or [1 2 3]."""
+    plain = (text or "").strip().strip("[]")
+    for mark in ";,":
+        plain = plain.replace(mark, " ")
+    return plain.split()
+
+
+def _version(root: Element) -> str:
+    software = root.find("software")
+    if software is None:
+        return ""
+    parts = [software.findtext(tag) or "" for tag in ("version_cat", "revision_cat")]
+    return " r".join(part.strip() for part in parts if part.strip())
+
+
+def _exported(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    files = (file for end in ("csv", "tsv", "txt") for file in sorted(path.rglob(f"*.{end}")))
+    return [file for file in files if any(kind in file.stem for kind in KINDS[:2])]
+
+
+def _add_exported(file: Path, request: SourceRequest, found: _Found) -> None:
+    """Add a table with a row per scan, a column per region and the scans in column `names`."""
+    try:
+        table = read_separated(file)
+        kind = next((kind for kind in KINDS[:2] if kind in file.stem), "")
+        atlas, _, column = file.stem.partition(kind)[2].rpartition("_") if kind else ("", "", "")
+        if not atlas or table.columns[0] != "names":
+            raise DatasetError(
+                f"{file}: not a table exported by CAT12 (*_catROI_ATLAS_MEASURE.csv whose first "
+                "column is 'names'); export it again, or give it with --measures"
+            )
+        values = number_columns(file, table, list(table.columns[1:]))
+    except DatasetError as error:
+        found.problems.append(_file_problem(file, None, error))
+        return
+    measure, unit = MEASURES.get(column, (column, ""))
+    regions = tuple(table.columns[1:])
+    for text, row in zip(table["names"], values, strict=True):
+        stem = Path(str(text).replace("\\", "/")).name
+        is_long = _is_long(stem, request)
+        name = scan_name(stem[len(LONGITUDINAL) :] if is_long else stem, request)
+        problem = name_problem(file / stem, name)
+        if problem:
+            found.problems.append(problem)
+        if name and name.session and request.wants_scan(name.participant, name.session):
+            stream = "longitudinal" if is_long else "cross"
+            block = Block(_key(name), measure, unit, atlas, regions, row)
+            found.add(_key(name), stream, "", [block])
+
+
+def _mixed_versions(software: pd.DataFrame, path: Path) -> Iterator[SourceProblem]:
+    known = software[software["version"] != ""]
+    for participant, own in known.groupby("participant_id", sort=False):
+        versions = dict(zip(own["session_id"], own["version"], strict=True))
+        if len(set(versions.values())) > 1:
+            shown = ", ".join(f"ses-{session}: {text}" for session, text in versions.items())
+            what = f"mixed processing versions ({shown}): their change is not to be trusted"
+            advice = "process all sessions with one version of CAT12"
+            yield SourceProblem(what, f"{path}: sub-{participant}", advice)
+
+
+def _file_problem(file: Path, name: ScanName | None, error: DatasetError) -> SourceProblem:
+    what, _, advice = str(error).rpartition("; ")
+    where = scan_text((name.participant, name.session)) if name else str(file)
+    return SourceProblem(what or str(error), where, advice)

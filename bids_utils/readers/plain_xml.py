@@ -1,0 +1,45 @@
+"""XML without document type: nothing in it can be expanded or fetched from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from bids_utils.errors import DatasetError
+
+
+class _DocumentTypeError(ValueError):
+    """The file has a document type declaration."""
+
+
+def read_xml(path: Path) -> Element:
+    """Root element of an XML file.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read, is cut off or not XML, or has a document type declaration
+        (which could define entities).
+    """
+    builder, parser = TreeBuilder(), expat.ParserCreate()
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = _refuse
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
+    except _DocumentTypeError as error:
+        raise DatasetError(
+            f"{path}: it has a document type declaration (DOCTYPE); files of this tool have "
+            "none, so it is not read"
+        ) from error
+    except expat.ExpatError as error:
+        raise DatasetError(f"{path}: not XML or cut off ({error}); copy it again") from error
+    return builder.close()
+
+
+def _refuse(*_parts: object) -> None:
+    raise _DocumentTypeError
