@@ -3,7 +3,14 @@ import math
 import pytest
 
 from bids_utils.errors import DatasetError
-from bids_utils.phenotype import list_problems, read_participants, read_scores
+from bids_utils.phenotype import (
+    ScoreRule,
+    list_problems,
+    read_participants,
+    read_scores,
+    take_in_scores,
+    with_moments,
+)
 
 
 def scores_of(root, *names):
@@ -125,6 +132,124 @@ def test_two_values_for_one_score_are_a_problem_and_equal_ones_are_not(make_data
     assert table["problem"].drop("02").tolist() == ["", ""]
 
 
+def test_a_score_column_ends_with_a_known_session(make_dataset):
+    rows = "participant_id\tBDI_pre\tbdi.post\tWAI_pre\tBDI_late\tage\nsub-1\t20\t9\t50\t7\t30\n"
+    root = make_dataset({"participants.tsv": rows})
+    assert read_scores(root).empty
+    assert scores_of_sessions(root, ["pre", "post"]) == {
+        ("1", "pre", "BDI"): 20.0,
+        ("1", "post", "bdi"): 9.0,
+        ("1", "pre", "WAI"): 50.0,
+    }
+
+
+def scores_of_sessions(root, sessions, names=()):
+    table = read_scores(root, names, sessions)
+    return {(row[0], row[1], row[2]): row[3] for row in table.itertuples(index=False)}
+
+
+def test_a_column_that_is_asked_for_is_not_split(make_dataset):
+    root = make_dataset({"phenotype/x.tsv": "participant_id\thope_post\nsub-1\t4\n"})
+    (key,) = scores_of_sessions(root, ["post"], ["hope_post"])
+    assert key[2] == "hope_post"
+    assert not isinstance(key[1], str)
+
+
+def test_a_score_of_participants_tsv_without_session_counts_if_asked_for(make_dataset):
+    root = make_dataset({"participants.tsv": "participant_id\tage\tWAI\nsub-1\t30\t48\n"})
+    assert read_scores(root).empty
+    table = read_scores(root, ["WAI"])
+    assert table[["participant_id", "score", "value"]].to_numpy().tolist() == [["1", "WAI", 48.0]]
+
+
+def test_one_broken_sessions_file_does_not_stop_the_others(make_dataset):
+    root = make_dataset(
+        {
+            "sub-01/sub-01_sessions.tsv": "session_id\tPHQ\nses-pre\t17\textra\n",
+            "sub-02/sub-02_sessions.tsv": "session_id\tPHQ\nses-pre\t12\n",
+        }
+    )
+    assert scores_of(root) == {("02", "pre", "PHQ"): 12.0}
+    (problem,) = list_problems(root)
+    assert "sub-01_sessions.tsv, line 2: 3 cells, but the header has 2" in problem
+    assert problem.endswith("the scores of this file are not used")
+
+
+def test_repeated_rows_are_listed(make_dataset):
+    rows = "sub-01\tpre\t20\nsub-01\tses-post\t9\nsub-01\tpre\t20\nsub-02\tpre\t7\n"
+    root = make_dataset({"phenotype/bdi.tsv": "participant_id\tsession_id\tBDI\n" + rows})
+    (problem,) = list_problems(root)
+    assert "bdi.tsv: several rows for sub-01 in ses-pre" in problem
+    assert len(read_scores(root)) == 3
+
+
+def test_values_outside_the_scale_are_set_aside(make_dataset):
+    rows = "sub-1\tpre\t99\nsub-2\tpre\t63\nsub-3\tpre\t-1\nsub-4\tpre\t0\n"
+    root = make_dataset({"phenotype/bdi.tsv": "participant_id\tsession_id\tBDI\n" + rows})
+    found = take_in_scores(root, [ScoreRule("BDI", 0, 63)], ["pre"])
+    assert found.scores["value"].fillna(-9).tolist() == [-9, 63, -9, 0]
+    assert [text.split(": ", 1)[1] for text in found.problems] == [
+        "BDI of sub-1 in ses-pre is 99, outside of the scale (0 to 63)",
+        "BDI of sub-3 in ses-pre is -1, outside of the scale (0 to 63)",
+    ]
+    free = take_in_scores(root, [ScoreRule("BDI")], ["pre"])
+    assert free.problems == ()
+    assert free.scores["value"].tolist() == [99, 63, -1, 0]
+
+
+def test_each_score_carries_the_moment_it_was_taken(make_dataset):
+    root = make_dataset(
+        {
+            "phenotype/scores.tsv": "participant_id\tBDI_ses-pre\tBDI_ses-mid\tWAI\tACE\n"
+            "sub-1\t20\t15\t48\t2\n"
+        }
+    )
+    rules = [ScoreRule("BDI", moment="after"), ScoreRule("WAI", moment=3), ScoreRule("ACE")]
+    found = take_in_scores(root, rules, ["pre"], {"pre": "before"})
+    moments = dict(zip(found.scores["score"] + found.scores["session_id"].fillna(""),
+                       found.scores["moment"], strict=True))  # fmt: skip
+    assert moments == {"BDIpre": "before", "BDImid": None, "WAI": 3, "ACE": None}
+    assert found.problems == ()
+    assert [note.split(":")[0].split(";")[0] for note in found.notes] == [
+        "ses-mid has scores (BDI) but no scan",
+        "ACE belongs to no session",
+    ]
+
+
+def test_moments_of_sessions_are_known_sessions_too(make_dataset):
+    root = make_dataset({"participants.tsv": "participant_id\tBDI_t1\nsub-1\t20\n"})
+    found = take_in_scores(root, [ScoreRule("BDI")], [], {"t1": "before"})
+    assert found.scores[["session_id", "value", "moment"]].to_numpy().tolist() == [
+        ["t1", 20.0, "before"]
+    ]
+
+
+def test_a_score_that_nobody_has_gets_the_nearest_names(make_dataset):
+    root = make_dataset({"phenotype/x.tsv": "participant_id\tMADRS_ses-pre\tHAM\nsub-1\t20\tn/a\n"})
+    found = take_in_scores(root, [ScoreRule("MADSR"), ScoreRule("HAM")], ["pre"])
+    assert found.scores["value"].isna().all()
+    assert found.problems == (
+        "no column 'MADSR' in participants.tsv, phenotype/ or *_sessions.tsv; "
+        "did you mean 'MADRS'?",
+        "the column 'HAM' is empty for everybody",
+    )
+
+
+def test_a_score_that_is_the_same_for_everybody_is_a_problem(make_dataset):
+    rows = "sub-1\tpre\t20\nsub-2\tpre\t20\nsub-3\tpre\t20\nsub-1\tpost\t9\nsub-2\tpost\t8\n"
+    root = make_dataset({"phenotype/bdi.tsv": "participant_id\tsession_id\tBDI\n" + rows})
+    (problem,) = take_in_scores(root, [ScoreRule("BDI")], ["pre", "post"]).problems
+    assert problem.startswith("all 3 values of BDI in ses-pre are 20;")
+
+
+def test_without_any_file_every_score_is_missing(make_dataset):
+    found = take_in_scores(make_dataset([]), [ScoreRule("BDI")], ["pre"])
+    assert found.scores.empty
+    assert found.scores.columns.tolist()[-1] == "moment"
+    assert found.problems[0].startswith("no column 'BDI' in participants.tsv")
+    assert with_moments(found.scores, {}, {}).empty
+
+
 @pytest.mark.needs_shared
 def test_the_scores_of_a_real_trial_are_counted_right(shared_dir):
     root = shared_dir / "data" / "openneuro_ds003007"
@@ -150,3 +275,16 @@ def test_phenotype_files_of_a_real_dataset_give_scores_without_session(shared_di
     ace = table[table["score"] == "b_ace_q7"]
     assert ace[["participant_id", "value"]].to_numpy().tolist() == [["01", 1.0], ["03", 0.0]]
     assert ace["session_id"].isna().all()
+
+
+@pytest.mark.needs_shared
+def test_a_real_trial_is_taken_in_with_its_ranges(shared_dir):
+    rules = [ScoreRule("BDI", 0, 63), ScoreRule("MADRS", 0, 60), ScoreRule("Zung_SDS", 20, 80)]
+    root = shared_dir / "data" / "openneuro_ds003007"
+    found = take_in_scores(root, rules, ["pre", "post"], {"pre": "before", "post": "after"})
+    assert (found.problems, found.notes) == ((), ())
+    counts = found.scores.dropna(subset="value").groupby(["score", "moment"]).size()
+    assert counts["BDI"].to_dict() == {"before": 28, "after": 26}
+    wrong = take_in_scores(root, [ScoreRule("BDI", 0, 21)], ["pre", "post"])
+    assert len(wrong.problems) > 5
+    assert "outside of the scale (0 to 21)" in wrong.problems[0]
