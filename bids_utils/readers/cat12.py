@@ -199,7 +199,7 @@ def _report(file: Path, root: Element, scan: Scan) -> Iterator[Block]:
             (n for node in root.iter("qualityratings") if (n := _first_number(node, rating))), None
         )
         if value is not None:
-            yield one_value(scan, f"mriqc_cat12_{rating.lower()}", "mark", "", value)
+            yield one_value(scan, f"cat12_{rating.lower()}", "mark", "", value)
 
 
 def _first_number(root: Element, tag: str) -> float | None:

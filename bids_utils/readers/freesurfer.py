@@ -126,7 +126,9 @@ def _read(
     wanted: dict[str, tuple[str, ...]],
     request: SourceRequest,
 ) -> _Read:
-    blocks, problems, versions, icv = [], [], [], float("nan")
+    blocks: list[Block] = []
+    problems: list[SourceProblem] = []
+    versions, icv = [], float("nan")
     for atlas, endings in wanted.items():
         if request.atlases and atlas not in request.atlases and atlas not in SEGMENTATIONS:
             continue
@@ -169,7 +171,7 @@ def _hemispheres(
 
 
 def _volumes(scan: Scan, stats: StatsFile, atlas: str) -> Iterator[Block]:
-    regions = _region_names(stats)
+    regions = region_names(stats.names)
     yield Block(scan, "volume", "mm3", atlas, regions, stats.columns["Volume_mm3"])
     whole = {
         name: value
@@ -185,7 +187,7 @@ def _joined(scan: Scan, read: dict[str, StatsFile], atlas: str) -> Iterator[Bloc
     if not read:
         return
     regions = tuple(
-        f"{hemi}_{name}" for hemi, stats in read.items() for name in _region_names(stats)
+        f"{hemi}_{name}" for hemi, stats in read.items() for name in region_names(stats.names)
     )
     for measure, (column, unit) in SURFACE_MEASURES.items():
         values = np.concatenate([stats.columns[column] for stats in read.values()])
@@ -196,8 +198,8 @@ def _joined(scan: Scan, read: dict[str, StatsFile], atlas: str) -> Iterator[Bloc
             yield Block(scan, measure, unit, "", tuple(own), np.array(list(own.values())))
 
 
-def _region_names(stats: StatsFile) -> tuple[str, ...]:
-    names = stats.names
+def region_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of regions as FreeSurfer 7 and later write them."""
     for old, new in RENAMED:
         names = tuple(name.replace(old, new) for name in names)
     return names

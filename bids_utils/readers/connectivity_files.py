@@ -1,0 +1,210 @@
+"""One file with correlations or time series of regions, as Fisher z."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bids_utils.errors import DatasetError
+from bids_utils.names import parse_name
+from bids_utils.sidecars import read_json
+
+INDEX_NAMES = ("Node", "node", "")
+STATISTICS = ("stat", "meas", "measure")
+LARGEST_R = 1.0 + 1e-6
+FEWEST_VOLUMES = 4
+ASYMMETRY = 1e-4
+REPEAT = "run this scan again or copy the file again"
+SECONDS_PER_MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """Fisher z of a run, n_regions x n_regions; NaN where not known, also on the diagonal.
+
+    `n_volumes` and `minutes` are NaN where the file does not tell them.
+    """
+
+    regions: tuple[str, ...]
+    matrix: np.ndarray
+    n_volumes: float = float("nan")
+    minutes: float = float("nan")
+
+
+def file_regions(path: Path) -> tuple[str, ...]:
+    """Names of the regions in the header of a table of correlations or time series.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read, or a name stands there twice.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            header = [cell.strip() for cell in stream.readline().rstrip("\r\n").split("\t")]
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); {REPEAT}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 text ({error}); {REPEAT}") from error
+    regions = header[1:] if header[0] in INDEX_NAMES else header
+    if len(set(regions)) < len(regions):
+        twice = next(name for name in regions if regions.count(name) > 1)
+        raise DatasetError(f"{path}: two columns are called {twice!r}; {REPEAT}")
+    if len(regions) < 2:
+        raise DatasetError(
+            f"{path}: expected a column for each region, separated by tabs; {REPEAT}"
+        )
+    return tuple(regions)
+
+
+def correlation_file(path: Path, is_fisher_z: bool, count_volumes: bool = False) -> FileContent:
+    """Fisher z of a table of correlations with a row and a column for each region.
+
+    Parameters
+    ----------
+    path : Path
+        Tab-separated; a first column `Node` with the names of the rows is checked.
+    is_fisher_z : bool
+        Whether the numbers are Fisher z already; the description beside the file counts too.
+    count_volumes : bool
+        Whether to count the lines of the time series that belong to it.
+
+    Raises
+    ------
+    DatasetError
+        The table is not square or not symmetric, its rows are named differently from its
+        columns, or its numbers are not correlations.
+    """
+    regions = file_regions(path)
+    table = _table(path)
+    if table.shape[1] == len(regions) + 1:
+        rows = tuple(str(name).strip() for name in table.iloc[:, 0])
+        if rows != regions:
+            raise DatasetError(f"{path}: its rows are not named like its columns; {REPEAT}")
+        table = table.iloc[:, 1:]
+    values = _numbers(path, table)
+    if values.shape != (len(regions), len(regions)):
+        raise DatasetError(
+            f"{path}: {values.shape[0]} rows for {len(regions)} regions; it is cut off: {REPEAT}"
+        )
+    is_z = is_fisher_z or "Fisher z" in str(_sidecar(path).get("Description", ""))
+    matrix = values if is_z else fisher_z(str(path), values)
+    volumes = _volumes_beside(path) if count_volumes else float("nan")
+    return FileContent(regions, _checked(path, matrix), volumes)
+
+
+def timeseries_file(path: Path) -> FileContent:
+    """Fisher z of the Pearson correlations of a table of time series, a column per region.
+
+    Volumes in which any region that is otherwise seen has no value are left out. A region
+    that is never seen or never changes has NaN.
+
+    Raises
+    ------
+    DatasetError
+        The table holds something that is not a number, or too few volumes.
+    """
+    regions = file_regions(path)
+    table = _table(path)
+    if table.shape[1] == len(regions) + 1:
+        table = table.iloc[:, 1:]
+    series = _numbers(path, table)
+    seen = np.isfinite(series).any(axis=0)
+    series = series[np.isfinite(series[:, seen]).all(axis=1)]
+    if len(series) < FEWEST_VOLUMES or not seen.any():
+        raise DatasetError(
+            f"{path}: {len(series)} volumes with values; at least {FEWEST_VOLUMES} are needed"
+        )
+    usable = seen & (np.ptp(series, axis=0) > 0)
+    matrix = np.full((len(regions), len(regions)), np.nan)
+    if usable.sum() > 1:
+        matrix[np.ix_(usable, usable)] = np.corrcoef(series[:, usable], rowvar=False)
+    minutes = len(series) * _repetition_time_s(path) / SECONDS_PER_MINUTE
+    z = fisher_z(str(path), matrix)
+    return FileContent(regions, z, float(len(series)), minutes)
+
+
+def fisher_z(where: str, correlations: np.ndarray) -> np.ndarray:
+    """Fisher z of correlations; NaN on the diagonal and for |r| = 1.
+
+    Raises
+    ------
+    DatasetError
+        A number off the diagonal is beyond -1 or 1.
+    """
+    values = correlations.astype(float)
+    np.fill_diagonal(values, np.nan)
+    if np.nanmax(np.abs(values), initial=0.0) > LARGEST_R:
+        raise DatasetError(
+            f"{where}: numbers beyond -1 and 1 are not correlations; if they are Fisher z, call "
+            "the file *_stat-fisherz_relmat.tsv"
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.arctanh(values)
+    z[~np.isfinite(z)] = np.nan
+    return z
+
+
+def _checked(path: Path, matrix: np.ndarray) -> np.ndarray:
+    z = matrix.copy()
+    np.fill_diagonal(z, np.nan)
+    if not np.allclose(z, z.T, atol=ASYMMETRY, equal_nan=True):
+        raise DatasetError(f"{path}: the matrix is not symmetric; {REPEAT}")
+    return z
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, sep="\t", na_values=["n/a", "nan", "NaN"], encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(
+            f"{path}: not a table of tab-separated cells ({reason}); {REPEAT}"
+        ) from error
+
+
+def _numbers(path: Path, table: pd.DataFrame) -> np.ndarray:
+    try:
+        return table.to_numpy(dtype=float)
+    except ValueError as error:
+        raise DatasetError(f"{path}: a cell is not a number ({error}); {REPEAT}") from error
+
+
+def _volumes_beside(path: Path) -> float:
+    """Volumes in the time series that a table of correlations was made of; NaN if not there."""
+    name = parse_name(path.name)
+    if name is None:
+        return float("nan")
+    for statistic in ([("stat", "mean")], []):
+        pairs = [
+            own
+            for pair in name.entities
+            for own in (statistic if pair[0] in STATISTICS else [pair])
+        ]
+        text = "_".join(f"{key}-{label}" for key, label in pairs)
+        series = path.with_name(f"{text}_timeseries.tsv")
+        if series.is_file():
+            with series.open(encoding="utf-8") as stream:
+                return float(sum(1 for line in stream if line.strip()) - 1)
+    return float("nan")
+
+
+def _repetition_time_s(path: Path) -> float:
+    content = _sidecar(path)
+    for key, power in (("RepetitionTime", 1.0), ("SamplingFrequency", -1.0)):
+        value = content.get(key)
+        if isinstance(value, int | float) and value > 0:
+            return float(value) ** power
+    return float("nan")
+
+
+def _sidecar(path: Path) -> dict[str, object]:
+    """JSON file beside a table; empty where there is none that can be read."""
+    sidecar = path.with_suffix(".json")
+    try:
+        return read_json(sidecar) if sidecar.is_file() else {}
+    except DatasetError:
+        return {}

@@ -1,0 +1,170 @@
+"""Measures that other tools made, as the first node of the group level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiPath,
+    SimpleInterface,
+    traits,
+)
+
+from bids_utils.errors import DatasetError
+from bids_utils.readers.long_table import long_table
+from bids_utils.readers.records import (
+    EDGE_SCAN_COLUMNS,
+    Block,
+    Matrices,
+    MeasureSource,
+    SourceProblem,
+    SourceRequest,
+)
+from bids_utils.readers.sources import read_source
+from bids_utils.sessions import OrderRule
+from workflows.compute.measures import MEASURE_COLUMNS, mean_connectivity
+from workflows.compute.problems import Problem
+from workflows.interfaces.derived_measures import Collected
+from workflows.interfaces.group import _CollectedOutputSpec, _save_connectivity, _save_measures
+from workflows.interfaces.measure_table import table_visits
+
+FAMILY = ["modality", "measure", "atlas"]
+IDENTITY = ["participant_id", "session_id", *FAMILY, "region"]
+
+
+class _CollectSourcesInputSpec(BaseInterfaceInputSpec):
+    sources = traits.List(
+        traits.Tuple(traits.Str, traits.Str), mandatory=True, desc="name and path of each source"
+    )
+    stamps = traits.List(traits.Str, desc="source_stamp of each source: reads again on a change")
+    request = traits.Dict(desc="fields of SourceRequest")
+    atlas = traits.Str("", usedefault=True, desc="atlas of the edges; empty: the one there is")
+    bids_dir = traits.Str(mandatory=True, desc="dataset with the dates of the sessions")
+    table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
+    session_order = traits.List(traits.Str, desc="session labels, the earliest first")
+    interval_days = traits.List(traits.Float, desc="planned days between sessions")
+
+
+class CollectSources(SimpleInterface):
+    """Measures and connectivity from the results of other tools and from tables."""
+
+    input_spec = _CollectSourcesInputSpec
+    output_spec = _CollectedOutputSpec
+
+    def _run_interface(self, runtime):
+        inputs, folder = self.inputs, Path(runtime.cwd)
+        request = SourceRequest(**(inputs.request or {}))
+        found, atlas = collect_sources(inputs.sources, request, inputs.atlas)
+        rule = OrderRule(tuple(inputs.session_order), tuple(inputs.interval_days))
+        visits, unplaced = table_visits(found.measures, Path(inputs.bids_dir), rule)
+        problems = (*found.problems, *unplaced)
+        self._results |= _save_measures(folder, found.measures, visits, problems)
+        if len(found.scans):
+            self._results |= _save_connectivity(folder, found, atlas)
+        return runtime
+
+
+def collect_sources(
+    sources: Iterable[tuple[str, str]], request: SourceRequest, atlas: str = ""
+) -> tuple[Collected, str]:
+    """Measures of all sources together, the edges of one atlas, and its name.
+
+    A source that cannot be read is a problem; the others go on. What two sources tell about
+    the same region of the same scan is taken from the first. Every atlas gives
+    `mean_connectivity` of its regions.
+
+    Parameters
+    ----------
+    sources : iterable of (name, path)
+        As on the command line.
+    request : SourceRequest
+        What is wanted of all of them.
+    atlas : str
+        Whose edges are wanted; empty: of the atlas with most scans.
+
+    Raises
+    ------
+    SettingsError
+        The name of a source is unknown.
+    DatasetError
+        No source can be read, or none has the atlas.
+    """
+    read: list[MeasureSource] = []
+    failed: list[SourceProblem] = []
+    for name, path in sources:
+        try:
+            read.append(read_source(name, Path(path), request))
+        except DatasetError as error:
+            what, _, advice = str(error).rpartition("; ")
+            failed.append(SourceProblem(what or str(error), f"--derivatives {name}", advice))
+    if not read:
+        raise DatasetError("; ".join(f"{item.what}; {item.what_to_do}" for item in failed))
+    matrices = [item for source in read for item in source.matrices]
+    edges, choice = _chosen(matrices, atlas)
+    means = [_mean_rows(item) for item in matrices]
+    measures, doubled = _joined([*(source.measures for source in read), *means])
+    problems = (*failed, *(item for source in read for item in source.problems), *choice, *doubled)
+    records = tuple(Problem(item.what, item.where, item.what_to_do) for item in problems)
+    found = Collected(measures, edges.scans, edges.edges, edges.regions, {}, records)
+    return found, edges.atlas
+
+
+def _chosen(matrices: list[Matrices], atlas: str) -> tuple[Matrices, list[SourceProblem]]:
+    names = list(dict.fromkeys(item.atlas for item in matrices))
+    wanted = [item for item in matrices if item.atlas == atlas] if atlas in names else matrices
+    if not wanted:
+        none = pd.DataFrame(columns=EDGE_SCAN_COLUMNS)
+        return Matrices("", (), none, np.empty((0, 0))), []
+    chosen = max(wanted, key=lambda item: len(item.scans))
+    if len(wanted) == 1:
+        return chosen, []
+    what = f"several atlases or sources of connectivity: {', '.join(names)}"
+    advice = f"the edges of {chosen.atlas} are tested; choose another by the name of the atlas"
+    return chosen, [SourceProblem(what, "--derivatives", advice)]
+
+
+def _mean_rows(matrices: Matrices) -> pd.DataFrame:
+    """Rows of `mean_connectivity` for all scans of an atlas, one participant at a time."""
+    scans = matrices.scans.reset_index(drop=True)
+    keys = list(scans[["participant_id", "session_id", "modality"]].itertuples(index=False))
+    blocks = []
+    for _, rows in scans.groupby(["participant_id", "modality"], sort=False).groups.items():
+        own = mean_connectivity(np.array(list(_squares(matrices, rows))))
+        for row, values in zip(rows, own, strict=True):
+            names = ("mean_connectivity", "z", matrices.atlas, matrices.regions)
+            blocks.append(Block(tuple(keys[row]), *names, values))
+    table, _ = long_table(blocks, [block.scan for block in blocks], SourceRequest(), Path())
+    return table
+
+
+def _squares(matrices: Matrices, rows: Iterable[int]) -> Iterator[np.ndarray]:
+    n_regions = len(matrices.regions)
+    upper = np.triu_indices(n_regions, k=1)
+    for row in rows:
+        square = np.full((n_regions, n_regions), np.nan)
+        square[upper] = matrices.edges[row]
+        square.T[upper] = matrices.edges[row]
+        yield square
+
+
+def _joined(tables: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[SourceProblem]]:
+    """All rows; those that an earlier table has already are left out."""
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        return pd.DataFrame(columns=MEASURE_COLUMNS), []
+    joined = pd.concat(filled, ignore_index=True)
+    families = [table[FAMILY].drop_duplicates() for table in filled]
+    shared = pd.concat(families).duplicated().any()
+    repeated = joined.duplicated(IDENTITY) if shared else pd.Series(False, index=joined.index)
+    if not repeated.any():
+        return joined, []
+    measures = ", ".join(joined.loc[repeated, "measure"].drop_duplicates())
+    what = f"{int(repeated.sum())} values come from two sources ({measures})"
+    advice = "those of the source that is named first are used; name only one of them"
+    problem = SourceProblem(what, "--derivatives", advice)
+    return joined[~repeated].reset_index(drop=True), [problem]
