@@ -357,7 +357,8 @@ def _files(folder: Path) -> list[Path]:
 def _session_tables(bids_dir: Path) -> tuple[list[tuple[Path, pd.DataFrame]], list[str]]:
     """Sessions files that can be read, and what is wrong with the others."""
     tables, problems = [], []
-    for path in sorted(bids_dir.glob("sub-*/sub-*_sessions.tsv")):
+    paths = bids_dir.glob("sub-*/sub-*_sessions.tsv")
+    for path in sorted(paths):
         try:
             table = read_text_table(path)
         except DatasetError as error:

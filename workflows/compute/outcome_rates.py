@@ -71,7 +71,8 @@ def wilson_interval(
     rate = n_with / n
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
-    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+    low, high = np.where(n_with == 0, 0.0, centre - half), np.where(n_with == n, 1.0, centre + half)
+    return np.where(np.isnan(n), np.nan, low), np.where(np.isnan(n), np.nan, high)
 
 
 def newcombe_interval(
@@ -159,6 +160,8 @@ def rate_differences(rates: pd.DataFrame, reference: str, confidence: float) -> 
         for row in part[part["arm"] != reference].itertuples():
             first = (int(row.n_with_outcome), int(row.n))
             compared = _difference(first, second, names[2] in HARMS, confidence)
+            if 0 in (first[1], second[1]):
+                compared["note"] = row.note or base["note"].iloc[0]
             places = dict(zip(keys, names, strict=True)) | {"arm": row.arm}
             found.append(places | {"reference": reference} | compared)
     return pd.DataFrame(found, columns=DIFFERENCE_COLUMNS)
@@ -192,7 +195,7 @@ def _difference(first, second, harm, confidence):
     row = {"difference": value, "ci_low": low, "ci_high": high, "number_of": "", "note": ""}
     row |= {"number_needed": np.nan, "number_low": np.nan, "number_high": np.nan}
     if empty:
-        return row | {"note": "an arm has nobody with a known outcome"}
+        return row
     if value != 0:
         row["number_needed"] = 1 / abs(value)
         row["number_of"] = "harm" if (value > 0) == harm else "benefit"

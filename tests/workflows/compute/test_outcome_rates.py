@@ -81,7 +81,7 @@ def test_an_arm_without_outcomes_is_nobody_observed_and_all_failed_at_worst():
     assert (worst["n_with_outcome"], worst["n"]) == (0, 3)
     differences = rate_differences(rates, "other", 0.95)
     row = differences[(differences["outcome"] == "response") & (differences["arm"] == "TAU")]
-    assert row["note"].tolist()[0] == "an arm has nobody with a known outcome"
+    assert row["note"].tolist()[0] == "nobody with a known outcome"
 
 
 def test_people_without_an_arm_are_counted_in_all_only():
@@ -100,6 +100,12 @@ def test_one_arm_has_the_rows_of_all_only():
 def test_wilson_equals_statsmodels(n_with, n):
     expected = proportion_confint(n_with, n, alpha=0.1, method="wilson")
     assert wilson_interval(n_with, n, 0.9) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_nobody_and_everybody_reach_the_ends_exactly():
+    low, high = wilson_interval(np.array([0, 9, 0]), np.array([14, 9, 0]), 0.95)
+    np.testing.assert_array_equal([low[0], high[1]], [0, 1])
+    assert np.isnan([low[2], high[2]]).all()
 
 
 def test_newcombe_equals_the_publication_and_statsmodels():
