@@ -19,8 +19,10 @@ from workflows.compute.mixed import check_shapes, column_parts, present_rows
 CHUNK = 2**11
 MAX_STEPS = 60
 CONVERGED = 1e-14
-ACCEPTED = 1e-9
+ACCEPTED = 1e-5
 HALVINGS = 12
+SIMPLER_AFTER = 12
+SIMPLER_COST = 1e-5
 STEP = 1e-4
 NOISE = 1e-20
 SINGULAR = 1e-4
@@ -351,14 +353,30 @@ def _minimise(sums, model):
     root = STARTS[deviance.argmin(axis=0)]
     decrement = np.full(n_tests, np.inf)
     active = np.arange(n_tests)
-    for _ in range(MAX_STEPS):
+    for number in range(MAX_STEPS):
         part = sums.part(active)
+        if number == SIMPLER_AFTER:
+            root[active] = _simpler(root[active], part, model)
         step, decrement[active] = _newton_step(root[active], part, model)
         root[active] = _shortened(root[active], step, part, model)
         active = active[~(decrement[active] < CONVERGED)]
         if not len(active):
             break
     return root, decrement
+
+
+def _simpler(root, sums, model):
+    """Root of a covariance of rank one where that is as good: the way there bends and is slow."""
+    first, cross, second = root.T
+    whole, none = np.hypot(cross, second), np.zeros(len(root))
+    limit = _point(root, sums, model).deviance + SIMPLER_COST
+    for candidate in (
+        np.stack([none, none, whole], axis=-1),
+        np.stack([first, np.copysign(whole, cross), none], axis=-1),
+    ):
+        good = _point(candidate, sums, model).deviance <= limit
+        root = np.where(good[:, None], candidate, root)
+    return root
 
 
 def _newton_step(root, sums, model):

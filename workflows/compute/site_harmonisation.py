@@ -81,7 +81,7 @@ def fit_harmonisation(values: np.ndarray, scans: Scans) -> Harmonisation:
     """
     if not len(values) == len(scans.site) == len(scans.person) == len(scans.covariates):
         raise ValueError("values and scans must have the same number of rows")
-    usable = np.isfinite(scans.covariates).all(axis=1) & (scans.site != "")
+    usable = np.isfinite(scans.covariates).all(axis=1) & (scans.site.astype(str) != "")
     sites = tuple(str(site) for site in np.unique(scans.site[usable].astype(str)))
     member = _members(scans.site, sites) * usable[:, None]
     matrix = np.column_stack([np.ones(len(values)), scans.covariates, member[:, 1:]])
@@ -207,7 +207,7 @@ def _standardised(learned, values, scans, member, columns):
     design = np.column_stack([np.ones(len(values)), scans.covariates])
     fixed = design @ learned.coefficients[:, columns]
     residual = values[:, columns] - fixed - member @ learned.site_effects[:, columns]
-    present = np.isfinite(residual)
+    present = np.isfinite(residual) & member.any(axis=1)[:, None]
     place = np.unique(scans.person, return_inverse=True)[1]
     whose = sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
     sums, counts = whose @ np.where(present, residual, 0.0), whose @ present.astype(float)
