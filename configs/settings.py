@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+CONTRAST_TOLERANCE = 1e-9
+STANDARD_MODELS = frozenset({"change", "baseline_adjusted", "mixed", "sensitivity"})
 
 
 class Section(BaseModel):
@@ -24,11 +26,21 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Moment = Literal["before", "after"] | Annotated[int, Field(ge=1)]
+"""When something was measured: before treatment, during its k-th session, or after it."""
+
+
 class SessionSettings(Section):
-    """Order of the sessions in time; without `order` the dates in the dataset decide."""
+    """Order of the sessions in time; without `order` the dates in the dataset decide.
+
+    `compared` are the two sessions that the models of change compare (first and last of the
+    order if not given); `moments` says when each session was in the course of treatment.
+    """
 
     order: tuple[str, ...] | None = None
     interval_days: tuple[Positive, ...] | None = None
+    compared: tuple[str, str] | None = None
+    moments: dict[str, Moment] = {}
 
     @model_validator(mode="after")
     def _check_order(self) -> SessionSettings:
@@ -36,6 +48,10 @@ class SessionSettings(Section):
             raise ValueError("order: name at least two different sessions, the earliest first")
         if self.interval_days is not None and len(self.interval_days) != len(self.order or ()) - 1:
             raise ValueError("interval_days: give one interval between each two sessions of order")
+        if self.compared is not None and self.order is not None:
+            places = [self.order.index(name) for name in self.compared if name in self.order]
+            if len(places) < 2 or places[0] >= places[1]:
+                raise ValueError("compared: two sessions of order, the earlier one first")
         return self
 
 
@@ -71,23 +87,177 @@ class FuncSettings(Section):
 
 
 class ScoreSettings(Section):
-    """A symptom score: its column and which direction is an improvement."""
+    """A score: its column, which direction is an improvement, and what a change has to be.
+
+    `scale` is a name from scales.yaml; it fills what is not given here (without a scale lower
+    is better, and 50 % improvement is a response). `moment` says when a
+    score that belongs to no session was taken.
+    """
 
     name: str
-    better: Literal["lower", "higher"] = "lower"
+    better: Literal["lower", "higher"] | None = None
+    role: Literal["outcome", "process"] = "outcome"
+    scale: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    reliability: Annotated[float, Field(gt=0, lt=1)] | None = None
+    remission: float | None = None
+    response_pct: Annotated[float, Field(gt=0, le=100)] | None = None
+    norm_mean: float | None = None
+    norm_sd: Positive | None = None
+    clinical_mean: float | None = None
+    clinical_sd: Positive | None = None
+    moment: Moment | None = None
+
+
+class ModelSettings(Section):
+    """A model beside the standard ones, fitted to each region and edge.
+
+    `formula` is the right-hand side in Wilkinson notation over columns of participants.tsv,
+    `arm`, and what is known of each pair of sessions: interval_days, fd_change, icv. `test`
+    names its terms that are tested (all of them if empty). `contrasts` are weights of the arms
+    that sum to 0. `moderator` adds its product with the arm and the simple slopes.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    design: Literal["change", "baseline_adjusted", "mixed", "constrained_baseline"] = "change"
+    formula: str = ""
+    test: tuple[str, ...] = ()
+    contrasts: dict[str, dict[str, float]] = {}
+    moderator: str | None = None
+    time: Literal["sessions", "days"] = "sessions"
+    random: Literal["intercept", "slope"] = "intercept"
+    measures: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    planned: bool = False
+
+    @model_validator(mode="after")
+    def _check_design(self) -> ModelSettings:
+        if self.random == "slope" and (self.time != "days" or self.design != "mixed"):
+            raise ValueError("random: slope needs design: mixed and time: days")
+        if self.time == "days" and self.design not in ("mixed", "constrained_baseline"):
+            raise ValueError("time: days is for design: mixed or constrained_baseline")
+        for name, weights in self.contrasts.items():
+            if abs(sum(weights.values())) > CONTRAST_TOLERANCE or not any(weights.values()):
+                raise ValueError(f"contrasts: the weights of '{name}' must sum to 0")
+        return self
+
+
+class VariableSettings(Section):
+    """One number per participant: a score, a column of participants.tsv, or a measure.
+
+    With `session` it is the value of that session, with `change` the difference of two
+    sessions, the earlier one first. A measure without `region` stands for all its regions.
+    """
+
+    score: str | None = None
+    column: str | None = None
+    measure: str | None = None
+    modality: str | None = None
+    region: str | None = None
+    session: str | None = None
+    change: tuple[str, str] | None = None
+    moment: Moment | None = None
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> VariableSettings:
+        if sum(kind is not None for kind in (self.score, self.column, self.measure)) != 1:
+            raise ValueError("give one of score, column and measure")
+        if self.session is not None and self.change is not None:
+            raise ValueError("give session or change, not both")
+        return self
+
+
+class MechanismSettings(Section):
+    """A path from treatment over mediators to an outcome.
+
+    `treatment` is `arm` or a column of participants.tsv such as the number of sessions
+    attended. `moderated` says which path `moderator` changes.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    treatment: str = "arm"
+    mediators: Annotated[tuple[VariableSettings, ...], Field(min_length=1)]
+    outcome: VariableSettings
+    kind: Literal["parallel", "serial"] = "parallel"
+    interaction: bool = False
+    moderator: str | None = None
+    moderated: Literal["a", "b"] = "a"
+    covariates: tuple[str, ...] = ()
+    n_bootstraps: Annotated[int, Field(ge=100)] = 5000
+    planned: bool = False
+
+
+class ProcessSettings(Section):
+    """Two scores measured session by session, such as alliance and symptoms."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    model: Literal["within_between", "cross_lagged", "latent_change"] = "within_between"
+    process: VariableSettings
+    outcome: VariableSettings
+    sessions: Annotated[tuple[str, ...], Field(min_length=2)]
+    planned: bool = False
+
+
+class PredictionSettings(Section):
+    """Prediction of an outcome for the individual, beside a clinical-only model."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    target: VariableSettings
+    response: bool = False
+    clinical: tuple[VariableSettings, ...] = ()
+    brain: Annotated[tuple[VariableSettings, ...], Field(min_length=1)]
+    method: Literal["elastic_net", "connectome"] = "elastic_net"
+    confounds: tuple[str, ...] = ()
+    by_site: bool = False
+    n_folds: Annotated[int, Field(ge=2)] = 5
+    n_repeats: Annotated[int, Field(ge=1)] = 10
+    n_permutations: Annotated[int, Field(ge=0)] = 200
+
+
+class CorrectionSettings(Section):
+    """Family-wise correction; without permutations it is Holm's.
+
+    `network_threshold` is the t value above which edges form networks (NBS).
+    """
+
+    n_permutations: Annotated[int, Field(ge=0)] = 5000
+    network_threshold: Positive | None = 3.0
+
+
+class SiteSettings(Section):
+    """Sites or scanners: a column of participants.tsv and what is done about it."""
+
+    column: str | None = None
+    method: Literal["none", "covariate", "combat"] = "covariate"
 
 
 class GroupSettings(Section):
-    """Cohort: arms, covariates, symptom scores and the corrections for many tests."""
+    """Cohort: arms, covariates, scores, models and the corrections for many tests."""
 
     arm_column: str | None = None
     reference_arm: str | None = None
     randomised: bool = False
     covariates: tuple[str, ...] = ()
     scores: tuple[ScoreSettings, ...] = ()
+    models: tuple[ModelSettings, ...] = ()
+    mechanisms: tuple[MechanismSettings, ...] = ()
+    processes: tuple[ProcessSettings, ...] = ()
+    predictions: tuple[PredictionSettings, ...] = ()
+    correction: CorrectionSettings = CorrectionSettings()
+    sites: SiteSettings = SiteSettings()
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     min_participants: Annotated[int, Field(ge=4)] = 6
+
+    @model_validator(mode="after")
+    def _check_names(self) -> GroupSettings:
+        parts = (self.models, self.mechanisms, self.processes, self.predictions)
+        names = [part.name for group in parts for part in group]
+        twice = {name for name in names if names.count(name) > 1} | (set(names) & STANDARD_MODELS)
+        if twice:
+            raise ValueError(f"two models are called '{min(twice)}'; rename one of them")
+        return self
 
 
 class Settings(Section):
@@ -98,6 +268,7 @@ class Settings(Section):
     anat: AnatSettings = AnatSettings()
     func: FuncSettings = FuncSettings()
     group: GroupSettings = GroupSettings()
+    random_seed: Annotated[int, Field(ge=0)] = 1
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline.engine import MapNode, Node, Workflow
+from pydantic import TypeAdapter
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import strip_label
-from configs.settings import GroupSettings, Settings
-from workflows.compute.results import ModelSpec
+from configs.scales import ScoreDefinition, complete_score
+from configs.settings import GroupSettings, ModelSettings, Settings
+from workflows.compute.design import DesignRequest
+from workflows.compute.results import ModelKind, ModelSpec
 from workflows.interfaces.group import (
+    Analysis,
     CohortFlow,
     CollectDerivatives,
     CollectTable,
     MeasureChange,
-    OutcomeModel,
     SaveGroup,
 )
 
@@ -63,8 +65,9 @@ def init_group_wf(
     files_read = existing(bids_dir, DATASET_TABLES)
     tables: dict[str, str | list[str]] = {"bids_dir": str(bids_dir), "table_files": files_read}
     collect = _collect_node(output_dir, measures_table, settings, tables)
-    change = Node(MeasureChange(session_order=order), "change")
-    models = _model_nodes(group, tables)
+    compared = list(settings.sessions.compared or ())
+    change = Node(MeasureChange(session_order=order, compared=compared), "change")
+    models = _analysis_nodes(settings, tables)
     model_files = Node(Merge(1, ravel_inputs=True), "model_files")
     problem_files = Node(Merge(3, ravel_inputs=True), "problem_files")
     flow = _flow_node(group, tables)
@@ -75,14 +78,14 @@ def init_group_wf(
     workflow.connect(
         [
             (collect, change, _same("measures_file visits_file connectivity_file scans_file")),
-            (collect, models, _same("connectivity_file edges_file")),
-            (change, models, _same("change_file pairs_file sessions")),
+            (collect, models, _same("measures_file connectivity_file scans_file edges_file")),
+            (change, models, _same("waves_file sessions pair")),
             (models, model_files, [("model_files", "in1")]),
             (collect, problem_files, [("problems_file", "in1")]),
             (change, problem_files, [("problems_file", "in2")]),
             (models, problem_files, [("problems_file", "in3")]),
             (collect, flow, _same("visits_file")),
-            (change, flow, _same("change_file sessions")),
+            (change, flow, _same("change_file pair")),
             (models, flow, [("sensitivity_file", "sensitivity_files")]),
             (model_files, flow, [("out", "model_files")]),
             (problem_files, flow, [("out", "problem_files")]),
@@ -98,11 +101,13 @@ def init_group_wf(
     return workflow
 
 
-def model_specs(group: GroupSettings) -> list[ModelSpec]:
-    """Models of a study: change, follow-up given baseline where there are arms, symptoms.
+def model_specs(settings: Settings) -> list[ModelSpec]:
+    """Models of a study: the standard ones, those of the scores, and the declared ones.
 
     If arms were randomised the model given baseline is the planned one, else that of change.
+    The model of all sessions is fitted where people lack one or there are more than two.
     """
+    group = settings.group
     adjusted = bool(group.arm_column) and group.randomised
     change = ModelSpec(
         "change",
@@ -110,24 +115,64 @@ def model_specs(group: GroupSettings) -> list[ModelSpec]:
         planned=not adjusted,
         arm_column=group.arm_column or "",
         reference_arm=group.reference_arm or "",
-        covariates=group.covariates,
+        block_column=group.sites.column or "",
+        request=DesignRequest(_covariates(group)),
         confidence=group.confidence,
         min_participants=group.min_participants,
     )
-    name: Literal["baseline_adjusted"] = "baseline_adjusted"
-    arms = [replace(change, name=name, kind=name, planned=adjusted)] if group.arm_column else []
-    symptoms = [
-        replace(
-            change,
-            name=f"symptoms_{file_label(score.name)}",
-            kind="symptoms",
-            planned=True,
-            score=score.name,
-            better=score.better,
-        )
-        for score in group.scores
+    specs = [
+        change,
+        replace(change, name="mixed", kind="mixed", planned=False, only_incomplete=True),
     ]
-    return [change, *arms, *symptoms]
+    if group.arm_column:
+        kind: ModelKind = "baseline_adjusted"
+        specs.append(replace(change, name=kind, kind=kind, planned=adjusted))
+    for score in group.scores:
+        if score.role == "outcome":
+            specs += _score_specs(complete_score(score.model_dump(exclude_none=True)), change)
+    return specs + [_declared(model, change) for model in group.models]
+
+
+def _score_specs(score: ScoreDefinition, change: ModelSpec) -> list[ModelSpec]:
+    label = file_label(score.name)
+    symptoms = replace(
+        change,
+        name=f"symptoms_{label}",
+        kind="symptoms",
+        planned=True,
+        score=score.name,
+        better=score.better,
+    )
+    kinds: tuple[ModelKind, ...] = ("rank_symptoms", "symptoms_adjusted")
+    checks = [replace(symptoms, name=f"{k}_{label}", kind=k, planned=False) for k in kinds]
+    if score.remission is not None:
+        cut = {"name": f"remission_{label}", "remission": score.remission}
+        checks.append(replace(symptoms, kind="remission", planned=False, **cut))
+    return [symptoms, *checks]
+
+
+def _declared(model: ModelSettings, change: ModelSpec) -> ModelSpec:
+    covariates = () if model.formula else change.request.covariates
+    contrasts = tuple((name, tuple(arms.items())) for name, arms in model.contrasts.items())
+    return replace(
+        change,
+        name=model.name,
+        kind=model.design,
+        planned=model.planned,
+        request=DesignRequest(
+            covariates, model.formula, model.test, contrasts, model.moderator or ""
+        ),
+        measures=model.measures,
+        regions=model.regions,
+        time=model.time,
+        random=model.random,
+    )
+
+
+def _covariates(group: GroupSettings) -> tuple[str, ...]:
+    site = group.sites.column if group.sites.method == "covariate" else None
+    added = (site,) if site and site not in group.covariates else ()
+    return (*group.covariates, *added)
 
 
 def file_label(text: str) -> str:
@@ -168,11 +213,25 @@ def _collect_node(
     return Node(interface, "collect")
 
 
-def _model_nodes(group: GroupSettings, tables: dict[str, str | list[str]]) -> MapNode:
-    model = OutcomeModel(alpha=group.alpha, **tables)
-    models = MapNode(model, iterfield=["model"], name="models", mem_gb=2)
-    models.inputs.model = [asdict(spec) for spec in model_specs(group)]
-    return models
+def analyses_of(settings: Settings) -> list[tuple[str, str]]:
+    """Kind of each analysis and what is asked, as JSON."""
+    adapter = TypeAdapter(ModelSpec)
+    return [("model", adapter.dump_json(spec).decode()) for spec in model_specs(settings)]
+
+
+def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> MapNode:
+    correction = settings.group.correction
+    analysis = Analysis(
+        alpha=settings.group.alpha,
+        n_permutations=correction.n_permutations,
+        network_threshold=correction.network_threshold or 0.0,
+        random_seed=settings.random_seed,
+        **tables,
+    )
+    asked = analyses_of(settings)
+    nodes = MapNode(analysis, iterfield=["kind", "asked"], name="analyses", mem_gb=2)
+    nodes.inputs.kind, nodes.inputs.asked = (list(column) for column in zip(*asked, strict=True))
+    return nodes
 
 
 def _flow_node(group: GroupSettings, tables: dict[str, str | list[str]]) -> Node:

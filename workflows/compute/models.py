@@ -1,18 +1,43 @@
-"""Outcome models: change by arm, follow-up given baseline, and change with symptoms."""
+"""Outcome models: change by arm, all sessions, follow-up given baseline, change with symptoms."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from workflows.compute.association import (
+    PrePost,
+    followup_correlation,
+    rank_partial_correlation,
+    status_design,
+)
 from workflows.compute.design import Design, arms_of, design_of
-from workflows.compute.families import MOTION, QUALITY, Cohort, Family
+from workflows.compute.families import MOTION, Cohort, Family
+from workflows.compute.long_models import LongRequest, fit_long
+from workflows.compute.model_permutation import (
+    NETWORK_COLUMNS,
+    PermutationPlan,
+    Permuted,
+    permuted,
+    relabelled,
+)
 from workflows.compute.multiplicity import correct_families
 from workflows.compute.problems import ModelError, Problem, nearest_names
 from workflows.compute.regression import Fit, least_squares, partial_correlation
-from workflows.compute.results import MODEL_COLUMNS, ModelSpec, family_rows
+from workflows.compute.results import (
+    CORRELATIONS,
+    LONG_KINDS,
+    MODEL_COLUMNS,
+    ModelSpec,
+    family_rows,
+)
+
+BUILT_IN = ("interval_days", "fd_change", "icv")
+PERMUTED = frozenset({"change", "symptoms", "remission"})
+SCORE_KINDS = CORRELATIONS | {"remission"}
 
 
 @dataclass(frozen=True)
@@ -21,68 +46,252 @@ class ModelResult:
 
     rows: pd.DataFrame
     problems: tuple[Problem, ...]
+    networks: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def run_model(spec: ModelSpec, cohort: Cohort, families: tuple[Family, ...]) -> ModelResult:
+@dataclass(frozen=True)
+class FamilyModel:
+    """A family with the design of its participants, ready to be fitted."""
+
+    spec: ModelSpec
+    cohort: Cohort
+    family: Family
+    design: Design
+
+
+def run_model(
+    spec: ModelSpec,
+    cohort: Cohort,
+    families: tuple[Family, ...],
+    plan: PermutationPlan | None = None,
+) -> ModelResult:
     """Result of one model over all families, corrected within each.
 
-    A model that cannot be fitted gives no rows and a problem that says why.
+    A family that cannot be fitted gives no rows and a problem that says why. With a `plan`
+    the models of change are corrected family-wise by permutation, the others by Holm.
     """
-    try:
-        design, problems = _prepare(spec, cohort)
-    except ModelError as error:
-        where = f"model {spec.name}: {error.problem.where}"
-        problem = Problem(error.problem.what, where, error.problem.what_to_do)
-        return ModelResult(pd.DataFrame(columns=MODEL_COLUMNS), (problem,))
-    tables = []
-    for family in families:
-        used = _with_motion(spec, design, family, families)
-        tables.append(family_rows(spec, family, _fit(spec, cohort, family, used), used))
+    tables, networks, problems = [], [], []
+    for family in wanted_families(spec, families):
+        try:
+            model, found = prepared(spec, cohort, family, families)
+            problems += found
+            permutation = permutation_of(model, plan)
+            tables += fitted(model, permutation)
+        except ModelError as error:
+            where = f"model {spec.name}: {error.problem.where}"
+            problems.append(Problem(error.problem.what, where, error.problem.what_to_do))
+            continue
+        if permutation is not None and len(permutation.networks):
+            own = {"model": spec.name, "family": f"{spec.name}: {family.name}"}
+            networks.append(permutation.networks.assign(**own, planned=spec.planned))
     if not tables:
-        return ModelResult(pd.DataFrame(columns=MODEL_COLUMNS), problems)
+        nothing = pd.DataFrame(columns=MODEL_COLUMNS)
+        problems += _nothing_to_fit(spec, families) if not problems else []
+        return ModelResult(nothing, tuple(dict.fromkeys(problems)))
     rows = correct_families(pd.concat(tables, ignore_index=True))
-    return ModelResult(rows[MODEL_COLUMNS], problems)
+    problems += negative_variances(spec, rows)
+    joined = pd.concat(networks, ignore_index=True)[NETWORK_COLUMNS] if networks else pd.DataFrame()
+    return ModelResult(rows[MODEL_COLUMNS], tuple(dict.fromkeys(problems)), joined)
 
 
-def _prepare(spec: ModelSpec, cohort: Cohort) -> tuple[Design, tuple[Problem, ...]]:
-    people, usable = cohort.participants, _with_score(spec, cohort)
-    reference = spec.reference_arm if spec.kind != "symptoms" else ""
+def permutation_of(model: FamilyModel, plan: PermutationPlan | None) -> Permuted | None:
+    """Permutation of a family; None for models without one."""
+    spec, family = model.spec, model.family
+    if plan is None or not plan.n_relabellings or spec.kind not in PERMUTED:
+        return None
+    partner = None
+    if spec.kind == "symptoms":
+        score = np.array(model.cohort.score_change[spec.score], dtype=float)
+        partner = (f"change in {spec.score}", score)
+    blocks = pd.Series("", index=model.cohort.participants.index)
+    if spec.block_column in model.cohort.participants:
+        blocks = model.cohort.participants[spec.block_column]
+    who = relabelled(model.design, partner, blocks, plan)
+    return permuted(family, who, plan, spec.min_participants)
+
+
+def wanted_families(spec: ModelSpec, families: tuple[Family, ...]) -> Iterator[Family]:
+    """Families the model is about, with the wanted regions only."""
+    for family in families:
+        if spec.measures and family.measure not in spec.measures:
+            continue
+        if spec.only_incomplete and not is_incomplete(family):
+            continue
+        chosen = family.only(spec.regions) if spec.regions else family
+        if len(chosen.labels):
+            yield chosen
+
+
+def is_incomplete(family: Family) -> bool:
+    """Whether there are more than two sessions, or people who lack one of two."""
+    seen = np.isfinite(family.values).any(axis=2)
+    return bool((seen.any(axis=1).sum() > 2) or (seen.any(axis=0) & ~seen.all(axis=0)).any())
+
+
+def prepared(
+    spec: ModelSpec, cohort: Cohort, family: Family, families: tuple[Family, ...]
+) -> tuple[FamilyModel, tuple[Problem, ...]]:
+    """Model of one family with its design; problems of participants left out.
+
+    Raises
+    ------
+    ModelError
+        The design cannot be made, or there is nobody to fit it to.
+    """
+    people = cohort.participants.assign(**_built_in(spec, cohort, family, families))
+    usable = _with_score(spec, cohort)
+    reference = spec.reference_arm if spec.kind not in SCORE_KINDS else ""
     arms = np.full(len(people), "", dtype=object)
     arms[usable], levels, problems = arms_of(people[usable], spec.arm_column, reference)
     if not levels or not usable.any():
-        both = "images and both scores" if spec.kind == "symptoms" else "images"
+        both = "images and both scores" if spec.kind in SCORE_KINDS else "images"
         what = f"no arm has two participants with both {both}"
         raise ModelError(Problem(what, "participants", "see flow.tsv for who is missing"))
-    if spec.kind == "baseline_adjusted" and len(levels) < 2:
+    if spec.kind == "baseline_adjusted" and len(levels) < 2 and not spec.request.formula:
         what = f"one arm only ('{levels[0]}'): there is nothing to compare"
         raise ModelError(Problem(what, "participants.tsv", "see the model of change instead"))
-    return design_of(people, arms, levels, spec.covariates), problems
+    design = design_of(people, arms, levels, spec.request)
+    if spec.kind in SCORE_KINDS and not family.is_quality:
+        motion = _motion_change(family, families)
+        design = design if motion is None else design.with_covariate("fd_mean change", motion)
+    if spec.kind == "remission":
+        labels = ("not remitted", "remitted")
+        design = status_design(_remitted(spec, cohort), design, labels)
+    return FamilyModel(spec, cohort, family, design), problems
+
+
+def fitted(model: FamilyModel, permutation: Permuted | None = None) -> Iterator[pd.DataFrame]:
+    """Rows of one family, block by block of its tests."""
+    spec, start = model.spec, 0
+    for block in model.family.blocks():
+        if spec.kind in LONG_KINDS:
+            request = _long_request(model)
+            for design, family, fit in fit_long(
+                model.design, block, request, spec.min_participants
+            ):
+                yield family_rows(spec, family, fit, design)
+            continue
+        part = replace(model, family=block)
+        rows = family_rows(spec, block, _fit(part), model.design)
+        if permutation is not None:
+            p_fwe = permutation.p_fwe[:, start : start + len(block.labels)].ravel()
+            rows = rows.assign(p_fwe=p_fwe, fwe_method=permutation.method)
+        start += len(block.labels)
+        yield rows
+
+
+def negative_variances(spec: ModelSpec, rows: pd.DataFrame) -> list[Problem]:
+    """How many tests of a mixed model had a negative variance between participants."""
+    if spec.kind not in LONG_KINDS:
+        return []
+    negative = rows["note"].astype(str).str.contains("negative variance", regex=False)
+    tests = rows[negative].drop_duplicates(["family", "region", "region_a", "region_b"])
+    return [
+        Problem(
+            f"{len(part)} tests of {family} with a negative variance between participants",
+            f"model {spec.name}",
+            "their sessions go together less than chance: see the notes; check the measure",
+        )
+        for family, part in tests.groupby("family", sort=False)
+    ]
+
+
+def _long_request(model):
+    spec, family = model.spec, model.family
+    days = None
+    if len(model.cohort.days):
+        days = model.cohort.days.reindex(columns=list(family.sessions)).to_numpy(dtype=float).T
+    constrained = spec.kind == "constrained_baseline"
+    return LongRequest(spec.time, spec.random, constrained, days)
+
+
+def _nothing_to_fit(spec, families):
+    if spec.only_incomplete or not families:
+        return []
+    known = dict.fromkeys(family.measure for family in families)
+    hint = nearest_names(" ".join(spec.measures), known)
+    where = f"model {spec.name}: measures, regions"
+    return [Problem("no measure of the model is in the data", where, hint)]
+
+
+def _built_in(spec, cohort, family, families):
+    asked = " ".join((spec.request.formula, spec.request.moderator, *spec.request.covariates))
+    wanted = [n for n in BUILT_IN if n in asked and n not in cohort.participants]
+    return {name: _built_in_values(name, cohort, family, families) for name in wanted}
+
+
+def _built_in_values(name, cohort, family, families):
+    if name == "interval_days" and len(cohort.days):
+        first, last = (family.sessions[place] for place in family.compared)
+        return (cohort.days[last] - cohort.days[first]).to_numpy(dtype=float)
+    if name == "fd_change":
+        values = _motion_change(family, families)
+        if values is not None:
+            return values
+    if name == "icv":
+        for other in families:
+            places = np.flatnonzero(other.labels["region"].to_numpy() == "icv")
+            if len(places):
+                with np.errstate(invalid="ignore"):
+                    return _mean_of_sessions(other.values[:, :, places[0]])
+    what = f"'{name}' is not known for {family.name}"
+    raise ModelError(Problem(what, "group.covariates", "leave it out, or restrict `measures`"))
+
+
+def _mean_of_sessions(values):
+    there = np.isfinite(values)
+    n = there.sum(axis=0)
+    return np.where(n > 0, np.where(there, values, 0).sum(axis=0) / np.maximum(n, 1), np.nan)
 
 
 def _with_score(spec: ModelSpec, cohort: Cohort) -> np.ndarray:
-    if spec.kind != "symptoms":
+    if spec.kind not in SCORE_KINDS:
         return np.ones(len(cohort.participants), dtype=bool)
     if spec.score not in cohort.score_change:
         hint = nearest_names(spec.score, cohort.score_change.columns)
         raise ModelError(Problem(f"no score '{spec.score}'", "group.scores", hint))
-    return np.isfinite(cohort.score_change[spec.score].to_numpy(dtype=float))
+    change = cohort.score_change[spec.score].to_numpy(dtype=float)
+    known = change[np.isfinite(change)]
+    if len(known) > 1 and np.ptp(known) == 0:
+        what = f"'{spec.score}' changes by {known[0]:g} in everybody"
+        raise ModelError(Problem(what, "group.scores", "check the column and its sessions"))
+    return np.isfinite(change)
 
 
-def _with_motion(
-    spec: ModelSpec, design: Design, family: Family, families: tuple[Family, ...]
-) -> Design:
-    if spec.kind != "symptoms" or family.measure in QUALITY:
-        return design
+def _remitted(spec, cohort):
+    followup = _score_sides(spec, cohort).followup
+    reached = followup <= spec.remission if spec.better == "lower" else followup >= spec.remission
+    status = np.where(np.isfinite(followup), reached, np.nan)
+    for value, text in ((1, "remitted"), (0, "did not remit")):
+        if (status == value).sum() < 2:
+            what = f"fewer than 2 participants {text} on {spec.score}"
+            raise ModelError(Problem(what, "participants", "there is nothing to compare"))
+    return status
+
+
+def _score_sides(spec, cohort):
+    pair = [cohort.scores[(spec.score, label)] for label in cohort.pair]
+    return PrePost(*(side.to_numpy(dtype=float) for side in pair))
+
+
+def _motion_change(family, families):
     for other in families:
         if other.measure == MOTION and other.modality == family.modality:
-            return design.with_covariate("fd_mean change", other.change[:, 0])
-    return design
+            return np.asarray(other.change[:, 0], dtype=float)
+    return None
 
 
-def _fit(spec: ModelSpec, cohort: Cohort, family: Family, design: Design) -> Fit:
-    if spec.kind == "change":
+def _fit(model: FamilyModel) -> Fit:
+    spec, family, design = model.spec, model.family, model.design
+    if spec.kind in ("change", "remission"):
         return least_squares(family.change, design, spec.min_participants)
     if spec.kind == "baseline_adjusted":
         return least_squares(family.followup, design, spec.min_participants, family.baseline)
-    score = cohort.score_change[spec.score].to_numpy(dtype=float)
-    return partial_correlation(family.change, np.array(score), design, spec.min_participants)
+    score = np.array(model.cohort.score_change[spec.score], dtype=float)
+    if spec.kind == "symptoms":
+        return partial_correlation(family.change, score, design, spec.min_participants)
+    if spec.kind == "rank_symptoms":
+        return rank_partial_correlation(family.change, score, design, spec.min_participants)
+    sides = PrePost(family.baseline, family.followup)
+    both = _score_sides(spec, model.cohort)
+    return followup_correlation(sides, both, design, spec.min_participants)

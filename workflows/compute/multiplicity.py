@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+HOLM = "Holm"
+
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """False-discovery-rate adjusted p values (Benjamini & Hochberg 1995).
@@ -45,12 +47,22 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def correct_families(rows: pd.DataFrame) -> pd.DataFrame:
-    """Copy of `rows` with `p_fdr` (Benjamini-Hochberg) and `p_fwe` (Holm) within `family`."""
+    """Copy of `rows` with `p_fdr` (Benjamini-Hochberg) and `p_fwe` within `family`.
+
+    A `p_fwe` that is there already (from permutations, `fwe_method` says which) stays; the
+    others are Holm's.
+    """
     p = rows["p"].to_numpy(dtype=float)
-    p_fdr, p_fwe = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
+    p_fdr = np.full(p.shape, np.nan)
+    blank = {"p_fwe": np.nan, "fwe_method": ""}
+    made = rows.assign(**{name: value for name, value in blank.items() if name not in rows})
+    p_fwe = made["p_fwe"].to_numpy(dtype=float, copy=True)
+    method = made["fwe_method"].to_numpy(dtype=object, copy=True)
     for places in rows.groupby("family", sort=False).indices.values():
-        p_fdr[places], p_fwe[places] = benjamini_hochberg(p[places]), holm(p[places])
-    return rows.assign(p_fdr=p_fdr, p_fwe=p_fwe)
+        p_fdr[places] = benjamini_hochberg(p[places])
+        if (method[places] == "").all():
+            p_fwe[places], method[places] = holm(p[places]), HOLM
+    return rows.assign(p_fdr=p_fdr, p_fwe=p_fwe, fwe_method=method)
 
 
 def _checked(p):

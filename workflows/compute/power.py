@@ -26,7 +26,8 @@ def sensitivity_table(rows: pd.DataFrame, alpha: float, power: float = 0.8) -> p
     """Smallest effect each family could have found, SENSITIVITY_COLUMNS.
 
     Two-sided tests at `alpha` and at `alpha` / number of tests of the family, for the test
-    with the median number of participants.
+    with the median number of participants. For contrasts of several arms and for arms at a
+    value of a moderator the standard error of that test tells the size.
 
     Parameters
     ----------
@@ -87,18 +88,18 @@ def smallest_correlation(df: int, alpha: float, power: float) -> float:
 
 def _smallest_effect(row, alpha, power):
     df = int(row["df"])
-    if row["effect_size_name"] == "partial r":
+    if row["effect_size_name"].endswith(" r"):
         return smallest_correlation(df, alpha, power)
     if row["effect_size_name"] == "d_z":
         return smallest_mean(int(row["n"]), df, alpha, power)
     counts = dict(part.rsplit("=", 1) for part in row["n_per_arm"].split(";"))
-    n_first, n_second = next(
-        (int(counts[arm]), int(counts[reference]))
-        for arm in counts
-        for reference in counts
-        if f"{arm} - {reference}" == row["term"]
-    )
-    return smallest_difference(n_first, n_second, df, alpha, power)
+    for first in counts:
+        for second in counts:
+            if f"{first} - {second}" == row["term"]:
+                sizes = int(counts[first]), int(counts[second])
+                return smallest_difference(*sizes, df, alpha, power)
+    unit = abs(row["effect_size"] / row["statistic"]) if row["statistic"] else np.nan
+    return _smallest_noncentrality(df, alpha, power) * unit
 
 
 def _smallest_noncentrality(df, alpha, power):

@@ -15,7 +15,7 @@ VARIATION = 1e-10
 
 @dataclass(frozen=True)
 class Fit:
-    """Estimates of the leading terms; NaN where `note` says why.
+    """Estimates of the tested terms; NaN where `note` says why.
 
     `estimate` and `standard_error` are n_terms x n_tests; `df`, `n` and `note` have one
     entry per test; `counts` is n_arms x n_tests, participants of each arm of the design.
@@ -74,14 +74,15 @@ def least_squares(
     Returns
     -------
     Fit
-        Of the leading terms (constant, arms).
+        Of the terms of the design.
     """
     present = np.isfinite(outcome) & np.isfinite(design.matrix).all(axis=1)[:, None]
     if baseline is not None:
         present &= np.isfinite(baseline)
-    fit = empty_fit(present, design, design.n_leading)
+    weights = design.weights
+    fit = empty_fit(present, design, len(weights))
     for rows, columns in missingness_patterns(present) if present.shape[1] else ():
-        matrix = centred(design, rows)
+        matrix, kept = centred(design, rows)
         n_terms = matrix.shape[1] + (baseline is not None)
         reason = untestable(design, rows, matrix, max(min_participants, n_terms + 1))
         if reason:
@@ -89,10 +90,12 @@ def least_squares(
             continue
         place = np.ix_(rows, columns)
         own = None if baseline is None else baseline[place]
-        estimate, error = _solve(outcome[place], matrix, own, design.n_leading)
-        fit.estimate[:, columns], fit.standard_error[:, columns] = estimate, error
+        estimate, error = _solve(outcome[place], matrix, own, weights[:, kept])
+        there = (weights[:, ~kept] == 0).all(axis=1)[:, None]
+        fit.estimate[:, columns] = np.where(there, estimate, np.nan)
+        fit.standard_error[:, columns] = np.where(there, error, np.nan)
         fit.df[columns] = len(rows) - n_terms
-        fit.note[columns[np.isnan(error[0])]] = "no variation between participants"
+        fit.note[columns[np.isnan(error).all(axis=0)]] = "no variation between participants"
     return fit
 
 
@@ -121,7 +124,7 @@ def partial_correlation(
     present = np.isfinite(outcome) & usable[:, None]
     fit = empty_fit(present, design, 1)
     for rows, columns in missingness_patterns(present) if present.shape[1] else ():
-        matrix = centred(design, rows)
+        matrix, _ = centred(design, rows)
         reason = untestable(design, rows, matrix, max(min_participants, matrix.shape[1] + 2))
         if reason:
             fit.note[columns] = reason
@@ -160,26 +163,28 @@ def untestable(design: Design, rows: np.ndarray, matrix: np.ndarray, needed: int
     return "" if full_rank(matrix) else "not tested: covariates are collinear in these participants"
 
 
-def _solve(outcome, matrix, own, n_leading):
+def _solve(outcome, matrix, own, weights):
     basis, triangle = np.linalg.qr(matrix)
     inverse = linalg.solve_triangular(triangle, np.eye(len(triangle)))
-    weights = inverse @ basis.T
-    estimate = weights @ outcome
+    solution = inverse @ basis.T
+    estimate = solution @ outcome
     residual = outcome - matrix @ estimate
-    variance = np.repeat((inverse**2).sum(axis=1)[:, None], outcome.shape[1], axis=1)
+    spread = ((weights @ inverse) ** 2).sum(axis=1)
+    variance = np.repeat(spread[:, None], outcome.shape[1], axis=1)
     df = len(outcome) - matrix.shape[1]
+    estimate = weights @ estimate
     if own is not None:
-        share = weights @ own
+        share = solution @ own
         rest = _without_noise(own - matrix @ share, own)
         length = (rest**2).sum(axis=0)
         length = np.where(length > 0, length, np.nan)
         slope = (rest * residual).sum(axis=0) / length
-        estimate = estimate - share * slope
+        estimate = estimate - weights @ share * slope
         residual = residual - rest * slope
-        variance, df = variance + share**2 / length, df - 1
+        variance, df = variance + (weights @ share) ** 2 / length, df - 1
     squares = (_without_noise(residual, outcome) ** 2).sum(axis=0)
     squares = np.where(squares > 0, squares, np.nan)
-    return estimate[:n_leading], np.sqrt(variance * squares / df)[:n_leading]
+    return estimate, np.sqrt(variance * squares / df)
 
 
 def _correlate(outcome, partner, basis):

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workflows.compute.design import Design
+from workflows.compute.design import Design, DesignRequest, Term
 from workflows.compute.effects import (
     correlation_interval,
     pooled_deviation,
     standardised_difference,
 )
-from workflows.compute.families import QUALITY, Family
+from workflows.compute.families import Family
 from workflows.compute.regression import Fit
 
 MODEL_COLUMNS = [
@@ -39,6 +39,7 @@ MODEL_COLUMNS = [
     "p",
     "p_fdr",
     "p_fwe",
+    "fwe_method",
     "effect_size",
     "effect_size_name",
     "effect_low",
@@ -52,18 +53,44 @@ ONE_ARM = "one arm: change over time is not a treatment effect"
 NO_REFERENCE = "group.reference_arm is not set: compared with the first arm in text order"
 
 
+ModelKind = Literal[
+    "change",
+    "baseline_adjusted",
+    "mixed",
+    "constrained_baseline",
+    "symptoms",
+    "rank_symptoms",
+    "symptoms_adjusted",
+    "remission",
+]
+CORRELATIONS = frozenset({"symptoms", "rank_symptoms", "symptoms_adjusted"})
+LONG_KINDS = frozenset({"mixed", "constrained_baseline"})
+
+
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model file: what is fitted to each family."""
+    """One model file: what is fitted to each family.
+
+    `measures` and `regions` restrict it (empty: all). Permutations stay within
+    `block_column` (site). `time` and `random` are for models of
+    all sessions. `only_incomplete` leaves out families of two sessions without missing ones.
+    """
 
     name: str
-    kind: Literal["change", "baseline_adjusted", "symptoms"]
+    kind: ModelKind
     planned: bool
     arm_column: str = ""
     reference_arm: str = ""
-    covariates: tuple[str, ...] = ()
+    block_column: str = ""
+    request: DesignRequest = DesignRequest()
+    measures: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    time: Literal["sessions", "days"] = "sessions"
+    random: Literal["intercept", "slope"] = "intercept"
+    only_incomplete: bool = False
     score: str = ""
     better: str = "lower"
+    remission: float | None = None
     confidence: float = 0.95
     min_participants: int = 6
 
@@ -71,60 +98,76 @@ class ModelSpec:
 def family_rows(spec: ModelSpec, family: Family, fit: Fit, design: Design) -> pd.DataFrame:
     """MODEL_COLUMNS of one family, without the corrected p values.
 
-    Terms are the arms compared with the reference, the mean change where there is one
-    arm, or the change of the symptom score.
+    One row per test and term of the design; for correlations the term is the score.
     """
-    if spec.kind == "symptoms":
-        terms = {0: f"change in {spec.score}"}
-    elif len(design.levels) == 1:
-        terms = {0: design.names[0]}
+    if spec.kind in CORRELATIONS:
+        terms = [Term(f"change in {spec.score}", "slope", np.empty(0))]
     else:
-        terms = {place: design.names[place] for place in range(1, design.n_leading)}
+        terms = list(design.terms)
     tables = [
-        _columns(spec, family, fit, design, place).assign(term=term)
-        for place, term in terms.items()
+        _columns(spec, family, fit, design, (place, term)).assign(term=term.name)
+        for place, term in enumerate(terms)
     ]
     return pd.concat(tables, ignore_index=True).assign(
         model=spec.name,
         family=f"{spec.name}: {family.name}",
-        planned=spec.planned and family.measure not in QUALITY,
+        planned=spec.planned and not family.is_quality,
         modality=family.modality,
         measure=family.measure,
         atlas=family.atlas,
-        unit="correlation" if spec.kind == "symptoms" else family.unit,
+        unit=_unit(spec, family),
         formula=_formula(spec, design),
+        fwe_method="",
     )
 
 
-def _columns(spec, family, fit, design, place):
+def _columns(spec, family, fit, design, numbered):
+    place, term = numbered
     estimate, error = fit.estimate[place], fit.standard_error[place]
+    df = fit.df if fit.df.ndim == 1 else fit.df[place]
     with np.errstate(divide="ignore"):
         statistic = estimate / error
-    if spec.kind == "symptoms":
-        effect, name = correlation_interval(estimate, fit.df, spec.confidence), "partial r"
-        low, high = effect.low, effect.high
-    else:
-        scale, scale_df = pooled_deviation(_used_change(family, design), design.arms)
-        effect = standardised_difference(estimate, error, scale, scale_df, spec.confidence)
-        name = "d_z" if len(design.levels) == 1 else "Hedges g"
-        half = stats.t.ppf((1 + spec.confidence) / 2, fit.df) * error
-        low, high = estimate - half, estimate + half
+    low, high, effect, name = _effect(spec, family, design, term, (estimate, error, df))
     return family.labels.assign(
         estimate=estimate,
         standard_error=error,
         ci_low=low,
         ci_high=high,
-        df=fit.df,
+        df=df,
         statistic=statistic,
-        p=2 * stats.t.sf(np.abs(statistic), fit.df),
+        p=2 * stats.t.sf(np.abs(statistic), df),
         effect_size=effect.value,
         effect_size_name=name,
         effect_low=effect.low,
         effect_high=effect.high,
         n=fit.n,
         n_per_arm=_counts_text(fit, design.levels),
-        note=_notes(spec, fit, design),
+        note=_notes(spec, fit, design, term),
     )
+
+
+def _effect(spec, family, design, term, fitted):
+    """Interval of the estimate, effect size and its name."""
+    estimate, error, df = fitted
+    if spec.kind in CORRELATIONS:
+        effect = correlation_interval(estimate, df, spec.confidence)
+        name = "partial r" if spec.kind != "rank_symptoms" else "partial rank r"
+        return effect.low, effect.high, effect, name
+    half = stats.t.ppf((1 + spec.confidence) / 2, df) * error
+    if term.kind == "slope":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = estimate / error
+        effect = correlation_interval(t / np.sqrt(t**2 + df), df, spec.confidence)
+        return estimate - half, estimate + half, effect, "partial r"
+    scale, scale_df = pooled_deviation(_used_change(family, design), design.arms)
+    effect = standardised_difference(estimate, error, scale, scale_df, spec.confidence)
+    return estimate - half, estimate + half, effect, "d_z" if term.kind == "mean" else "Hedges g"
+
+
+def _unit(spec, family):
+    if spec.kind in CORRELATIONS:
+        return "correlation"
+    return f"{family.unit} per week" if spec.time == "days" else family.unit
 
 
 def _used_change(family, design):
@@ -142,27 +185,36 @@ def _counts_text(fit, levels):
 
 
 def _formula(spec, design):
-    left = {"change": "change", "baseline_adjusted": "followup", "symptoms": "change"}[spec.kind]
-    before = {
-        "change": "",
-        "baseline_adjusted": "baseline + ",
-        "symptoms": f"{spec.score} change | ",
-    }
-    return f"{left} ~ {before[spec.kind]}{design.formula}"
+    left = {
+        "change": "change ~ ",
+        "baseline_adjusted": "followup ~ baseline + ",
+        "mixed": "value ~ (1 | participant) + time * ",
+        "constrained_baseline": "value ~ (1 | participant) + time:",
+        "symptoms": f"change ~ {spec.score} change | ",
+        "rank_symptoms": f"rank(change) ~ rank({spec.score} change) | ",
+        "symptoms_adjusted": (
+            f"followup ~ {spec.score} followup | baseline + {spec.score} baseline + "
+        ),
+        "remission": f"change ~ {spec.score} remission + ",
+    }[spec.kind]
+    if spec.random == "slope":
+        left = left.replace("(1 | ", "(time | ")
+    several = spec.kind in LONG_KINDS and " + " in design.formula
+    return f"{left}({design.formula})" if several else f"{left}{design.formula}"
 
 
-def _notes(spec, fit, design):
-    always = _standing_note(spec, design)
+def _notes(spec, fit, design, term):
+    always = _standing_note(spec, design, term)
     texts = {
         note: "; ".join(part for part in (note, always) if part) for note in np.unique(fit.note)
     }
     return np.array([texts[note] for note in fit.note], dtype=object)
 
 
-def _standing_note(spec, design):
-    if spec.kind == "symptoms":
+def _standing_note(spec, design, term):
+    if spec.kind in CORRELATIONS:
         meaning = "worsens" if spec.better == "lower" else "improves"
         return f"positive: the measure rises where {spec.score} rises, that is {meaning}"
     if len(design.levels) == 1:
         return ONE_ARM
-    return "" if spec.reference_arm else NO_REFERENCE
+    return "" if spec.reference_arm or term.kind != "arms" else NO_REFERENCE

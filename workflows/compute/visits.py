@@ -1,4 +1,4 @@
-"""Which sessions come first: positions in time and the pair of sessions that is tested."""
+"""Which sessions come first: positions in time and the order of the sessions of a study."""
 
 from __future__ import annotations
 
@@ -43,19 +43,34 @@ def positioned_visits(
     return placed.astype({"position": int}).reset_index(drop=True), problems
 
 
-def main_pair(visits: pd.DataFrame, order: tuple[str, ...]) -> tuple[str, str] | None:
-    """Labels of the first and the last planned session: the pair the models test.
+def session_sequence(visits: pd.DataFrame, order: tuple[str, ...]) -> list[str]:
+    """Labels of the sessions that have visits, in the order of time.
 
     Without `order` the labels are ranked by their median days from baseline over
-    participants. None where there are not two sessions.
+    participants; labels without any date are left out.
     """
+    there = set(visits["session_id"])
     if order:
-        return order[0], order[-1]
+        return [label for label in order if label in there]
     days = visits.groupby("session_id")["days_from_baseline"].median().dropna()
-    if len(days) < 2:
-        return None
-    ranked = days.sort_values(kind="stable")
-    return str(ranked.index[0]), str(ranked.index[-1])
+    return [str(label) for label in days.sort_values(kind="stable").index]
+
+
+def paired_visits(visits: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Visits that may be used: first sessions, and follow-ups whose pair was not left out.
+
+    Parameters
+    ----------
+    visits : pd.DataFrame
+        participant_id, session_id, modality, position.
+    pairs : pd.DataFrame
+        participant_id, modality, followup, as `ordered_pairs` keeps them.
+    """
+    keys = ["participant_id", "modality"]
+    first = visits["position"] == visits.groupby(keys)["position"].transform("min")
+    kept = pd.MultiIndex.from_frame(pairs[[*keys, "followup"]])
+    later = pd.MultiIndex.from_frame(visits[[*keys, "session_id"]]).isin(kept)
+    return visits[first | later].reset_index(drop=True)
 
 
 def ordered_pairs(pairs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Problem, ...]]:

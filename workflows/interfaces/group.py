@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,31 +22,33 @@ from nipype.interfaces.base import (
 
 from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.errors import DatasetError
-from bids_utils.phenotype import list_problems, read_participants, read_scores
+from bids_utils.phenotype import list_problems, read_participants
 from bids_utils.sessions import OrderRule
 from workflows.compute.change import change_table, difference, paired_rows, session_pairs
 from workflows.compute.design import level_text
-from workflows.compute.families import (
-    Cohort,
-    Family,
-    edge_family,
-    pair_participants,
-    region_families,
-    score_change,
-)
 from workflows.compute.flow import analysed_rows, flow_table, lost_pairs, scan_steps
 from workflows.compute.measures import edge_labels
-from workflows.compute.models import run_model
-from workflows.compute.power import sensitivity_table
 from workflows.compute.problems import Problem, problem_table
-from workflows.compute.results import ModelSpec
-from workflows.compute.visits import main_pair, ordered_pairs, positioned_visits
+from workflows.compute.visits import (
+    ordered_pairs,
+    paired_visits,
+    positioned_visits,
+    session_sequence,
+)
+from workflows.interfaces.analyses import Analysed, Rules, analyse
 from workflows.interfaces.derived_measures import (
     Collected,
     collect,
     derived_files,
     visit_table,
     with_sources,
+)
+from workflows.interfaces.group_cohort import (
+    GroupFiles,
+    Study,
+    compared_sessions,
+    load_cohort,
+    load_study,
 )
 from workflows.interfaces.group_tables import dictionary_of, load_table, save_table
 from workflows.interfaces.measure_table import read_measures, table_visits
@@ -113,15 +116,18 @@ class _MeasureChangeInputSpec(BaseInterfaceInputSpec):
     connectivity_file = File(exists=True, desc="Fisher z, n_scans x n_edges (.npy)")
     scans_file = File(exists=True, desc="scan of each row of connectivity_file")
     session_order = traits.List(traits.Str, desc="session labels, the earliest first")
+    compared = traits.List(traits.Str, desc="baseline and follow-up of the models, if chosen")
 
 
 class _MeasureChangeOutputSpec(TraitedSpec):
     change_file = File(exists=True, desc="long table of changes")
+    waves_file = File(exists=True, desc="scans that are used, in the order of time")
     connectivity_change_file = File(
         exists=True, desc="change of Fisher z, n_pairs x n_edges (.npy)"
     )
     pairs_file = File(exists=True, desc="pair of each row of connectivity_change_file")
-    sessions = traits.List(traits.Str, desc="first and last planned session")
+    sessions = traits.List(traits.Str, desc="sessions in the order of time")
+    pair = traits.List(traits.Str, desc="baseline and follow-up of the models of change")
     problems_file = File(exists=True, desc="what was left out and why")
 
 
@@ -133,53 +139,58 @@ class MeasureChange(SimpleInterface):
 
     def _run_interface(self, runtime):
         order, folder = tuple(self.inputs.session_order), Path(runtime.cwd)
-        visits = load_table(self.inputs.visits_file)
-        placed, unplaced = positioned_visits(visits[visits["status"] == "used"], order)
-        pairs, reversed_pairs = ordered_pairs(session_pairs(placed))
+        placed, pairs, problems = placed_visits(load_table(self.inputs.visits_file), order)
         changes = change_table(load_table(self.inputs.measures_file), pairs)
-        self._results["sessions"] = tested_sessions(placed, order)
+        sessions = session_sequence(placed, order)
+        self._results["sessions"] = sessions
+        self._results["pair"] = compared_sessions(sessions, tuple(self.inputs.compared))
+        self._results["waves_file"] = save_table(placed, folder / "waves.tsv")
         self._results["change_file"] = save_table(changes, folder / "change.tsv")
         if isdefined(self.inputs.connectivity_file):
             self._results |= _save_edge_change(folder, self.inputs, pairs)
-        self._results["problems_file"] = save_problems(folder, (*unplaced, *reversed_pairs))
+        self._results["problems_file"] = save_problems(folder, problems)
         return runtime
 
 
-class _OutcomeModelInputSpec(BaseInterfaceInputSpec):
-    model = traits.Dict(mandatory=True, desc="fields of the model (ModelSpec)")
+class _AnalysisInputSpec(BaseInterfaceInputSpec):
+    kind = traits.Str(mandatory=True, desc="kind of the analysis")
+    asked = traits.Str(mandatory=True, desc="what is asked, as JSON")
     alpha = traits.Float(mandatory=True, desc="level of the tests, for the smallest effect")
-    change_file = File(exists=True, mandatory=True, desc="long table of changes")
+    n_permutations = traits.Int(mandatory=True, desc="permutations for family-wise p values")
+    network_threshold = traits.Float(
+        mandatory=True, desc="t above which edges form networks; 0: none"
+    )
+    random_seed = traits.Int(mandatory=True, desc="start of the random numbers")
+    measures_file = File(exists=True, mandatory=True, desc="long table of measures")
+    waves_file = File(exists=True, mandatory=True, desc="scans that are used")
     connectivity_file = File(exists=True, desc="Fisher z, n_scans x n_edges (.npy)")
-    pairs_file = File(exists=True, desc="rows of the pairs in connectivity_file")
+    scans_file = File(exists=True, desc="scan of each row of connectivity_file")
     edges_file = File(exists=True, desc="regions of each column of connectivity_file")
-    sessions = traits.List(traits.Str, mandatory=True, desc="first and last planned session")
+    sessions = traits.List(traits.Str, mandatory=True, desc="sessions in the order of time")
+    pair = traits.List(traits.Str, mandatory=True, desc="baseline and follow-up")
     bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
     table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
 
 
-class _OutcomeModelOutputSpec(TraitedSpec):
-    model_files = OutputMultiPath(File(exists=True), desc="results of regions and of edges")
+class _AnalysisOutputSpec(TraitedSpec):
+    model_files = OutputMultiPath(File(exists=True), desc="results")
     sensitivity_file = File(exists=True, desc="smallest effects this sample could have found")
     problems_file = File(exists=True, desc="what could not be fitted and why")
 
 
-class OutcomeModel(SimpleInterface):
-    """One model of change over all measures and edges."""
+class Analysis(SimpleInterface):
+    """One model, mechanism, process or prediction."""
 
-    input_spec = _OutcomeModelInputSpec
-    output_spec = _OutcomeModelOutputSpec
+    input_spec = _AnalysisInputSpec
+    output_spec = _AnalysisOutputSpec
 
     def _run_interface(self, runtime):
-        folder = Path(runtime.cwd)
-        people, families = load_families(self.inputs)
-        cohort = load_cohort(Path(self.inputs.bids_dir), tuple(self.inputs.sessions), people)
-        result = run_model(model_spec(self.inputs.model), cohort, families)
-        sensitivity = sensitivity_table(result.rows, self.inputs.alpha)
-        self._results = {
-            "model_files": save_models(folder, self.inputs.model["name"], result.rows),
-            "sensitivity_file": save_table(sensitivity, folder / "sensitivity.tsv"),
-            "problems_file": save_problems(folder, result.problems),
-        }
+        folder, inputs = Path(runtime.cwd), self.inputs
+        rules = Rules(
+            inputs.alpha, inputs.n_permutations, inputs.network_threshold, inputs.random_seed
+        )
+        result = analyse(inputs.kind, inputs.asked, study_of(inputs), rules)
+        self._results |= save_analysed(folder, result)
         return runtime
 
 
@@ -189,7 +200,7 @@ class _CohortFlowInputSpec(BaseInterfaceInputSpec):
     model_files = InputMultiPath(File(exists=True), desc="results of the models")
     sensitivity_files = InputMultiPath(File(exists=True), desc="smallest effects per model")
     problem_files = InputMultiPath(File(exists=True), desc="problems of all nodes")
-    sessions = traits.List(traits.Str, mandatory=True, desc="first and last planned session")
+    pair = traits.List(traits.Str, mandatory=True, desc="baseline and follow-up")
     arm_column = traits.Str(desc="column of the arm, or empty")
     scores = traits.List(traits.Str, desc="names of the symptom scores")
     bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
@@ -243,7 +254,8 @@ class SaveGroup(SimpleInterface):
     def _run_interface(self, runtime):
         group_dir = Path(self.inputs.output_dir) / "group"
         placed = {group_dir / Path(file).name: file for file in self.inputs.files}
-        models = [*self.inputs.model_files, self.inputs.sensitivity_file]
+        models = [file for file in self.inputs.model_files if has_rows(file)]
+        models.append(self.inputs.sensitivity_file)
         placed |= {group_dir / "models" / Path(file).name: file for file in models}
         publish(placed, group_dir)
         self._results["group_dir"] = str(group_dir)
@@ -251,67 +263,41 @@ class SaveGroup(SimpleInterface):
         return runtime
 
 
-def tested_sessions(visits: pd.DataFrame, order: tuple[str, ...]) -> list[str]:
-    """First and last planned session.
-
-    Raises
-    ------
-    DatasetError
-        There are not two sessions.
-    """
-    pair = main_pair(visits, order)
-    if pair is None:
-        found = ", ".join(visits["session_id"].drop_duplicates()) or "none"
-        raise DatasetError(
-            f"no two sessions with usable measures (sessions with measures: {found}); run the "
-            "participant level first, or see ledger.tsv for why scans are not used"
-        )
-    return list(pair)
+def placed_visits(
+    visits: pd.DataFrame, order: tuple[str, ...]
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Problem, ...]]:
+    """Used visits in the order of time, their pairs, and what was left out."""
+    placed, unplaced = positioned_visits(visits[visits["status"] == "used"], order)
+    pairs, reversed_pairs = ordered_pairs(session_pairs(placed))
+    columns = ["participant_id", "session_id", "modality", "position", "days_from_baseline"]
+    return paired_visits(placed, pairs)[columns], pairs, (*unplaced, *reversed_pairs)
 
 
-def load_families(inputs: TraitedSpec) -> tuple[list[str], tuple[Family, ...]]:
-    """Participants with the tested pair, and all families of tests in their row order."""
-    changes, pair = load_table(inputs.change_file), tuple(inputs.sessions)
-    people = pair_participants(changes, pair)
-    families = region_families(changes, pair, people)
-    if not isdefined(inputs.connectivity_file):
-        return people, families
-    values, edges = np.load(inputs.connectivity_file), load_table(inputs.edges_file)
-    pairs = load_table(inputs.pairs_file)
-    tested = pairs[(pairs["baseline"] == pair[0]) & (pairs["followup"] == pair[1])]
-    columns = ["participant_id", "baseline_row", "followup_row"]
-    atlas = edges["atlas"].iloc[0] if len(edges) else ""
-    edge_families = [
-        edge_family(values, rows[columns], edges, people, (str(modality), atlas))
-        for modality, rows in tested.groupby("modality", sort=False)
-    ]
-    return people, (*families, *edge_families)
+def study_of(inputs: TraitedSpec) -> Study:
+    """Cohort and families of an analysis."""
+    paths = {
+        name: str(getattr(inputs, f"{name}_file"))
+        for name in ("connectivity", "scans", "edges")
+        if isdefined(getattr(inputs, f"{name}_file"))
+    }
+    files = GroupFiles(inputs.measures_file, inputs.waves_file, **paths)
+    return load_study(files, Path(inputs.bids_dir), tuple(inputs.sessions), tuple(inputs.pair))
 
 
-def load_cohort(bids_dir: Path, pair: tuple[str, str], people: list[str]) -> Cohort:
-    """Columns of participants.tsv and change of the scores, one row per participant."""
-    scores = read_scores(bids_dir)
-    return Cohort(read_participants(bids_dir).reindex(people), score_change(scores, pair, people))
-
-
-def model_spec(fields: dict) -> ModelSpec:
-    """Record of a model from the fields that a node holds."""
-    return ModelSpec(**{**fields, "covariates": tuple(fields["covariates"])})
-
-
-def save_models(folder: Path, name: str, rows: pd.DataFrame) -> list[str]:
-    """Write results of regions, and of edges where there are any; returns the paths."""
-    edges = (rows["measure"] == "connectivity").to_numpy(dtype=bool)
-    files = [save_table(rows[~edges], folder / f"{name}.tsv")]
-    if edges.any():
-        files.append(save_table(rows[edges], folder / f"{name}_edges.tsv"))
-    return files
+def save_analysed(folder: Path, result: Analysed) -> dict[str, str | list[str]]:
+    """Write the tables of an analysis; returns the paths by output."""
+    files = [save_table(table, folder / f"{name}.tsv") for name, table in result.tables.items()]
+    return {
+        "model_files": files,
+        "sensitivity_file": save_table(result.sensitivity, folder / "sensitivity.tsv"),
+        "problems_file": save_problems(folder, result.problems),
+    }
 
 
 def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
     """Participants per step and arm, and why others have no usable pair."""
     visits, changes = load_table(inputs.visits_file), load_table(inputs.change_file)
-    pair, people = tuple(inputs.sessions), read_participants(Path(inputs.bids_dir))
+    pair, people = tuple(inputs.pair), read_participants(Path(inputs.bids_dir))
     everyone = list(dict.fromkeys([*people.index, *visits["participant_id"]]))
     arms = pd.Series("", index=everyone, dtype=object)
     if inputs.arm_column in people:
@@ -361,6 +347,12 @@ def joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def save_problems(folder: Path, problems: Iterable[Problem]) -> str:
     """Write a table of problems; returns the path."""
     return save_table(problem_table(problems), folder / "problems.tsv")
+
+
+def has_rows(file: str) -> bool:
+    """Whether a table has more than its header; a model without rows is among the problems."""
+    with Path(file).open(encoding="utf-8") as lines:
+        return sum(1 for _ in islice(lines, 2)) > 1
 
 
 def publish(placed: dict[Path, str], group_dir: Path) -> None:

@@ -73,7 +73,8 @@ DESCRIPTIONS: dict[str, str] = {
     "statistic": "t statistic.",
     "p": "Two-sided p value, not corrected.",
     "p_fdr": "p value corrected by Benjamini and Hochberg (1995) within the family.",
-    "p_fwe": "p value corrected by Holm (1979) within the family.",
+    "p_fwe": "p value corrected family-wise, see fwe_method.",
+    "fwe_method": "How p_fwe was made: Holm (1979), or the largest statistic of permutations.",
     "effect_size": (
         "Hedges g: estimate divided by the standard deviation of change pooled within arms; d_z: "
         "mean change divided by the standard deviation of change (both with the small-sample "
@@ -91,6 +92,13 @@ DESCRIPTIONS: dict[str, str] = {
     "alpha": "Level of a two-sided test.",
     "smallest_uncorrected": "Smallest effect found with this power at alpha.",
     "smallest_bonferroni": "Smallest effect found with this power at alpha / n_tests.",
+    "component": "Number of the network, the largest first.",
+    "n_edges": "Edges of the network.",
+    "n_nodes": "Regions of the network.",
+    "size": "Size of the network that is compared: its number of edges.",
+    "threshold": "t above which edges form networks.",
+    "n_relabellings": "Relabellings of the participants; p = (b + 1) / (n + 1).",
+    "regions": "Regions of the network, joined by semicolons.",
     "step": "Step from the list of participants to the analysis.",
     "detail": "Modality, score or family of the step.",
     "arm": "Arm, or all.",

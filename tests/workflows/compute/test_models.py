@@ -8,19 +8,21 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
+from workflows.compute.design import DesignRequest
 from workflows.compute.families import Cohort, Family
 from workflows.compute.models import run_model
 from workflows.compute.results import MODEL_COLUMNS, NO_REFERENCE, ONE_ARM, ModelSpec
 
 DATA = Path(__file__).parents[2] / "data"
 N_TESTS = 2000
+ASKED = ("covariates", "formula", "test", "contrasts", "moderator")
 TOLERANCE = 3 * np.sqrt(0.05 * 0.95 / N_TESTS)
 
 
 def family(baseline, followup, measure="volume", modality="T1w"):
     regions = [f"region{number}" for number in range(baseline.shape[1])]
     labels = pd.DataFrame({"region": regions, "region_a": None, "region_b": None})
-    return Family(modality, measure, "A", "ml", labels, baseline, followup)
+    return Family(modality, measure, "A", "ml", labels, np.stack([baseline, followup]))
 
 
 def cohort(participants, **scores):
@@ -28,7 +30,9 @@ def cohort(participants, **scores):
 
 
 def spec(kind="change", **fields):
-    return ModelSpec(**{"name": kind, "kind": kind, "planned": True, **fields})
+    asked = {name: fields.pop(name) for name in ASKED if name in fields}
+    fields = {"name": kind, "kind": kind, "planned": True, **fields}
+    return ModelSpec(**fields, request=DesignRequest(**asked))
 
 
 @pytest.fixture
@@ -343,3 +347,122 @@ def test_a_perfect_relation_has_a_p_of_zero(trial):
     ]
     assert row["estimate"] == pytest.approx(1)
     assert row["p"] < 1e-100
+
+
+@pytest.fixture
+def planted(rng):
+    """Sixty people in three arms whose gain depends on dose in CBT only."""
+    people = pd.DataFrame({"arm": ["CBT", "NFB", "WL"] * 20, "sex": ["m", "f", "f", "m"] * 15})
+    people["dose"] = rng.normal(12, 3, 60)
+    cbt = (people["arm"] == "CBT").to_numpy()
+    gain = np.where(cbt, 1 + 0.2 * (people["dose"] - people["dose"].mean()), 0)
+    baseline = rng.normal(10, 1, (60, 1))
+    return people, baseline, baseline + gain[:, None] + rng.normal(0, 0.1, (60, 1))
+
+
+def asked(planted, **fields):
+    people, baseline, followup = planted
+    fields = {"arm_column": "arm", "reference_arm": "WL", **fields}
+    return run_model(spec(**fields), cohort(people), (family(baseline, followup),))
+
+
+def test_a_contrast_of_arms_is_the_weighted_difference(planted):
+    weights = (("active", (("CBT", 0.5), ("NFB", 0.5), ("WL", -1.0))),)
+    row = asked(planted, contrasts=weights).rows.iloc[0]
+    people, baseline, followup = planted
+    means = (followup - baseline)[:, 0]
+    by_arm = {arm: means[people["arm"] == arm].mean() for arm in ("CBT", "NFB", "WL")}
+    expected = (by_arm["CBT"] + by_arm["NFB"]) / 2 - by_arm["WL"]
+    assert row["estimate"] == pytest.approx(expected, rel=1e-9)
+    assert (row["term"], row["effect_size_name"]) == ("active", "Hedges g")
+
+
+def test_a_moderator_gives_its_product_and_simple_slopes(planted):
+    rows = asked(planted, moderator="dose").rows.set_index("term")["estimate"]
+    deviation = planted[0]["dose"].std()
+    assert rows["arm[CBT]:dose"] == pytest.approx(0.2, abs=0.02)
+    assert rows["arm[NFB]:dose"] == pytest.approx(0, abs=0.02)
+    assert rows["CBT - WL at dose mean"] == pytest.approx(1, abs=0.1)
+    assert rows["CBT - WL at dose + 1 SD"] == pytest.approx(1 + 0.2 * deviation, abs=0.1)
+    assert rows["CBT - WL at dose - 1 SD"] == pytest.approx(1 - 0.2 * deviation, abs=0.1)
+
+
+def test_a_moderator_with_levels_gives_the_effect_in_each_level(planted):
+    people, baseline, followup = planted
+    rows = asked(planted, moderator="sex").rows.set_index("term")["estimate"]
+    fit = smf.ols(
+        "y ~ C(arm, Treatment('WL')) * C(sex)", people.assign(y=(followup - baseline)[:, 0])
+    ).fit()
+    first = fit.params["C(arm, Treatment('WL'))[T.CBT]"]
+    both = fit.params["C(arm, Treatment('WL'))[T.CBT]:C(sex)[T.m]"]
+    assert rows["CBT - WL at sex = f"] == pytest.approx(first)
+    assert rows["CBT - WL at sex = m"] == pytest.approx(first + both)
+    assert rows["arm[CBT]:sex[m]"] == pytest.approx(both)
+
+
+def test_a_formula_tests_the_terms_that_are_named(planted):
+    rows = asked(planted, formula="arm * dose + sex", test=("dose:arm",)).rows
+    assert rows["term"].tolist() == ["arm[CBT]:dose", "arm[NFB]:dose"]
+    assert rows["effect_size_name"].tolist() == ["partial r"] * 2
+    assert rows["formula"].iloc[0] == "change ~ arm + dose + sex + arm:dose"
+    t = rows["statistic"].iloc[0]
+    assert rows["effect_size"].iloc[0] == pytest.approx(t / np.sqrt(t**2 + rows["df"].iloc[0]))
+
+
+FORMULAS = [
+    ({"formula": "arm +* dose"}, "cannot be read", "write it as"),
+    ({"formula": "change ~ arm"}, "needs a constant and no left-hand side", "leave out '~'"),
+    ({"formula": "np.log(dose)"}, "has a function", "use names of columns only"),
+    ({"formula": "arm * doze"}, "no column 'doze'", "did you mean 'dose'?"),
+    ({"formula": "arm", "test": ("arm:dose",)}, "no term 'arm:dose'", "did you mean 'arm'?"),
+    ({"contrasts": (("x", (("CTB", 1.0), ("WL", -1.0))),)}, "in arm 'CTB'", "mean 'CBT'?"),
+    ({"covariates": ("icv",)}, "'icv' is not known for T1w volume A", "leave it out"),
+]
+
+
+@pytest.mark.parametrize(("fields", "what", "todo"), FORMULAS)
+def test_a_formula_that_cannot_be_used_says_why(fields, what, todo, planted):
+    problem = asked(planted, **fields).problems[0]
+    assert what in problem.what
+    assert todo in problem.what_to_do
+
+
+def test_remitters_are_compared_with_the_others(planted, rng):
+    people, baseline, followup = planted
+    after = pd.DataFrame({("BDI", "pre"): 30.0, ("BDI", "post"): rng.choice([5.0, 20.0], 60)})
+    people = Cohort(people, pd.DataFrame({"BDI": after[("BDI", "post")] - 30}), scores=after)
+    fields = {"arm_column": "arm", "score": "BDI", "remission": 13.0}
+    row = run_model(spec("remission", **fields), people, (family(baseline, followup),)).rows.iloc[0]
+    table = people.participants.assign(
+        y=(followup - baseline)[:, 0], r=(after[("BDI", "post")] <= 13).astype(float)
+    )
+    fit = smf.ols("y ~ r + C(arm)", table).fit()
+    assert row["estimate"] == pytest.approx(fit.params["r"])
+    assert row["p"] == pytest.approx(fit.pvalues["r"])
+    assert row["term"] == "remitted - not remitted"
+
+
+def test_rank_correlation_and_follow_up_given_baselines_are_fitted(planted, rng):
+    people, baseline, followup = planted
+    scores = pd.DataFrame(
+        {("BDI", "pre"): rng.normal(30, 5, 60), ("BDI", "post"): rng.normal(20, 5, 60)}
+    )
+    change = pd.DataFrame({"BDI": scores[("BDI", "post")] - scores[("BDI", "pre")]})
+    people = Cohort(people, change, scores=scores)
+    tested = (family(baseline, followup),)
+    rank = run_model(spec("rank_symptoms", score="BDI"), people, tested).rows.iloc[0]
+    expected = stats.spearmanr(change["BDI"], (followup - baseline)[:, 0]).statistic
+    assert rank["estimate"] == pytest.approx(expected)
+    assert rank["effect_size_name"] == "partial rank r"
+    later = run_model(spec("symptoms_adjusted", score="BDI"), people, tested).rows.iloc[0]
+    held = np.column_stack([np.ones(60), baseline[:, 0], scores[("BDI", "pre")]])
+    fit = held @ np.linalg.pinv(held)
+    y, x = followup[:, 0], scores[("BDI", "post")].to_numpy()
+    assert later["estimate"] == pytest.approx(np.corrcoef(y - fit @ y, x - fit @ x)[0, 1])
+
+
+def test_a_score_that_changes_alike_in_everybody_is_named(trial):
+    people, baseline, followup = trial
+    people = cohort(people, BDI=np.full(40, -3.0))
+    result = run_model(spec("symptoms", score="BDI"), people, (family(baseline, followup),))
+    assert result.problems[0].what == "'BDI' changes by -3 in everybody"

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from workflows.compute.design import Design
+from workflows.compute.design import Design, Term
 from workflows.compute.regression import least_squares, missingness_patterns, partial_correlation
 
 
@@ -18,9 +18,10 @@ def design(n, covariates=None):
     arms = np.array(["b", "a"] * (n // 2), dtype=object)
     columns = [np.ones(n), arms == "b"] + ([] if covariates is None else [covariates])
     matrix = np.column_stack(columns).astype(float)
-    return Design(
-        matrix, ("mean change", "b - a", "age")[: len(columns)], 2, arms, ("a", "b"), "arm"
-    )
+    names = ("mean change", "b - a", "age")[: len(columns)]
+    eye = np.eye(len(columns))
+    terms = (Term("mean change", "mean", eye[0]), Term("b - a", "arms", eye[1]))
+    return Design(matrix, names, 2, arms, ("a", "b"), "arm", terms)
 
 
 def test_patterns_cover_each_test_once(rng):

@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.compute.visits import main_pair, ordered_pairs, positioned_visits
+from workflows.compute.visits import (
+    ordered_pairs,
+    paired_visits,
+    positioned_visits,
+    session_sequence,
+)
 
 
 @pytest.fixture
@@ -46,10 +51,19 @@ def test_a_session_without_date_is_named_unless_it_is_the_only_one(visits):
     assert positioned_visits(alone, ())[0]["position"].tolist() == [1]
 
 
-def test_the_tested_pair_is_the_first_and_the_last_planned_session(visits):
-    assert main_pair(visits, ("pre", "post", "fu")) == ("pre", "fu")
-    assert main_pair(visits, ()) == ("pre", "fu")
-    assert main_pair(visits[:1], ()) is None
+def test_sessions_follow_the_order_or_the_dates_and_never_their_labels(visits):
+    assert session_sequence(visits, ("pre", "mid", "post", "fu")) == ["pre", "post", "fu"]
+    assert session_sequence(visits, ()) == ["pre", "post", "fu"]
+    assert session_sequence(visits[:1], ()) == ["fu"]
+
+
+def test_a_follow_up_whose_pair_was_left_out_is_not_used(visits):
+    placed, _ = positioned_visits(visits, ("pre", "post", "fu"))
+    pairs = pd.DataFrame(
+        {"participant_id": ["01", "02"], "modality": "T1w", "followup": ["fu", "post"]}
+    )
+    used = paired_visits(placed, pairs)
+    assert used["session_id"].tolist() == ["fu", "pre", "post", "pre"]
 
 
 def test_a_pair_whose_dates_contradict_the_order_is_left_out_and_named():
