@@ -20,7 +20,8 @@ from bids_utils.readers.records import (
     Scan,
     SourceProblem,
     SourceRequest,
-    scan_text,
+    nothing_read,
+    problem_of,
 )
 from bids_utils.readers.scan_names import ScanName, name_problem, scan_name
 from bids_utils.readers.separated import number_columns, read_separated
@@ -41,6 +42,10 @@ TISSUES = ("csf", "gm", "wm")
 """Order of the numbers in vol_abs_CGW (ml)."""
 
 RATINGS = ("IQR", "SIQR", "NCR", "ICR")
+WANTED = (
+    "expected label/catROI_*.xml, report/cat_*.xml, or an exported *_catROI_ATLAS_MEASURE.csv "
+    "of CAT12"
+)
 CAT_REPEAT = "run this step of CAT12 again"
 
 
@@ -85,17 +90,13 @@ def read_cat12(path: Path, request: SourceRequest, name: str = "cat12") -> Measu
         try:
             _add_xml(file, text, scan, found)
         except DatasetError as error:
-            found.problems.append(_file_problem(file, scan, error))
+            found.problems.append(problem_of(error))
             found.scans.setdefault(_key(scan), ("", ""))
     if not any(block.atlas for block in found.blocks):
         for file in _exported(path):
             _add_exported(file, request, found)
     if not found.blocks:
-        first = f" ({found.problems[0].where}: {found.problems[0].what})" if found.problems else ""
-        raise DatasetError(
-            f"{path}: no CAT12 results could be read{first}; expected label/catROI_*.xml, "
-            "report/cat_*.xml, or an exported *_catROI_ATLAS_MEASURE.csv"
-        )
+        raise nothing_read(path, WANTED, found.problems)
     table, odd = long_table(found.blocks, found.scans, request, path)
     rows = [(*scan, "CAT12", *facts) for scan, facts in found.scans.items()]
     software = pd.DataFrame(rows, columns=SOFTWARE_COLUMNS, dtype=object)
@@ -260,7 +261,7 @@ def _add_exported(file: Path, request: SourceRequest, found: _Found) -> None:
             )
         values = number_columns(file, table, list(table.columns[1:]))
     except DatasetError as error:
-        found.problems.append(_file_problem(file, None, error))
+        found.problems.append(problem_of(error))
         return
     measure, unit = MEASURES.get(column, (column, ""))
     regions = tuple(table.columns[1:])
@@ -286,9 +287,3 @@ def _mixed_versions(software: pd.DataFrame, path: Path) -> Iterator[SourceProble
             what = f"mixed processing versions ({shown}): their change is not to be trusted"
             advice = "process all sessions with one version of CAT12"
             yield SourceProblem(what, f"{path}: sub-{participant}", advice)
-
-
-def _file_problem(file: Path, name: ScanName | None, error: DatasetError) -> SourceProblem:
-    what, _, advice = str(error).rpartition("; ")
-    where = scan_text((name.participant, name.session)) if name else str(file)
-    return SourceProblem(what or str(error), where, advice)

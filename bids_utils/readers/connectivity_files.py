@@ -80,16 +80,16 @@ def correlation_file(path: Path, is_fisher_z: bool, count_volumes: bool = False)
     """
     regions = file_regions(path)
     table = _table(path)
+    if len(table) != len(regions):
+        raise DatasetError(
+            f"{path}: {len(table)} rows for {len(regions)} regions: it is cut off; {REPEAT}"
+        )
     if table.shape[1] == len(regions) + 1:
         rows = tuple(str(name).strip() for name in table.iloc[:, 0])
         if rows != regions:
             raise DatasetError(f"{path}: its rows are not named like its columns; {REPEAT}")
         table = table.iloc[:, 1:]
     values = _numbers(path, table)
-    if values.shape != (len(regions), len(regions)):
-        raise DatasetError(
-            f"{path}: {values.shape[0]} rows for {len(regions)} regions; it is cut off: {REPEAT}"
-        )
     is_z = is_fisher_z or "Fisher z" in str(_sidecar(path).get("Description", ""))
     matrix = values if is_z else fisher_z(str(path), values)
     volumes = _volumes_beside(path) if count_volumes else float("nan")
@@ -116,7 +116,8 @@ def timeseries_file(path: Path) -> FileContent:
     series = series[np.isfinite(series[:, seen]).all(axis=1)]
     if len(series) < FEWEST_VOLUMES or not seen.any():
         raise DatasetError(
-            f"{path}: {len(series)} volumes with values; at least {FEWEST_VOLUMES} are needed"
+            f"{path}: {len(series)} volumes with values, {FEWEST_VOLUMES} are needed; "
+            "leave the run out"
         )
     usable = seen & (np.ptp(series, axis=0) > 0)
     matrix = np.full((len(regions), len(regions)), np.nan)

@@ -20,7 +20,8 @@ from bids_utils.readers.records import (
     SourceProblem,
     SourceRequest,
     counted,
-    scan_text,
+    nothing_read,
+    problem_of,
 )
 from bids_utils.readers.stats_file import StatsFile, read_stats
 
@@ -45,6 +46,10 @@ RENAMED = (("Thalamus-Proper", "Thalamus"), ("&", "_and_"))
 
 OLD_VERSION = ".c,v "
 MM3_PER_ML = 1000.0
+WANTED = (
+    "give the folder that holds the subject folders of FreeSurfer or FastSurfer (SUBJECTS_DIR), "
+    "each with a stats folder"
+)
 MAX_ICV_SPREAD = 0.05
 
 
@@ -89,7 +94,7 @@ def read_freesurfer(path: Path, request: SourceRequest, name: str = "freesurfer"
     volumes, more = _intracranial(reads, bases)
     blocks = [block for read in reads for block in read.blocks] + volumes
     if not blocks:
-        raise DatasetError(_nothing(path, problems))
+        raise nothing_read(path, WANTED, problems)
     scans = [_scan(item) for item in items]
     table, odd = long_table(blocks, scans, request, path)
     problems += [*more, *_version_problems(reads, path), *odd]
@@ -140,7 +145,7 @@ def _read(
                 versions.append(stats.version)
                 continue
         except DatasetError as error:
-            problems.append(_file_problem(item, error))
+            problems.append(problem_of(error))
             continue
         read, lost = _hemispheres(item, names, atlas, endings)
         blocks += _joined(_scan(item), read, atlas)
@@ -166,7 +171,7 @@ def _hemispheres(
         try:
             read[hemi] = read_stats(item.folder / "stats" / f"{hemi}.{ending}", columns)
         except DatasetError as error:
-            problems.append(_file_problem(item, error))
+            problems.append(problem_of(error))
     return read, problems
 
 
@@ -289,17 +294,3 @@ def _build_stamp(folder: Path) -> str:
 def _software(names: set[str]) -> str:
     fast = any(name.endswith(".mapped.stats") or name == "aseg+DKT.stats" for name in names)
     return "FastSurfer" if fast else "FreeSurfer"
-
-
-def _file_problem(item: Reconstruction, error: DatasetError) -> SourceProblem:
-    what, _, advice = str(error).rpartition("; ")
-    where = scan_text(item.key)
-    return SourceProblem(what or str(error), where, f"{advice}; its rows are kept as n/a")
-
-
-def _nothing(path: Path, problems: list[SourceProblem]) -> str:
-    first = f" ({problems[0].where}: {problems[0].what})" if problems else ""
-    return (
-        f"{path}: no FreeSurfer or FastSurfer results could be read{first}; give the folder that "
-        "holds the subject folders, each with a stats folder"
-    )

@@ -30,6 +30,8 @@ from bids_utils.readers.records import (
     Scan,
     SourceProblem,
     SourceRequest,
+    nothing_read,
+    problem_of,
     scan_text,
 )
 from bids_utils.readers.run_means import modality_names, weighted_mean
@@ -39,6 +41,10 @@ from bids_utils.readers.separated import number_columns, read_separated
 SUFFIXES = ("relmat", "conmat", "timeseries")
 PEARSON = ("", "mean", "pearsoncorrelation", "fisherz")
 RUN_KEYS = frozenset({"sub", "ses", "task", "run", "acq", "dir", "rec", "ce", "echo", "part"})
+WANTED = (
+    "expected files such as sub-X_ses-Y_task-Z_seg-A_stat-pearsoncorrelation_relmat.tsv or "
+    "*_timeseries.tsv"
+)
 MAX_BYTES = 2 * 2**30
 ATLAS_KEYS = ("seg", "atlas")
 Origin = Path | H5Entry
@@ -96,7 +102,7 @@ def read_matrices(path: Path, request: SourceRequest, name: str = "xcpd") -> Mea
         matrices.append(_matrices(label, _first_kind(own), modalities, problems))
     found = tuple(item for item in matrices if len(item.scans))
     if not found:
-        raise DatasetError(_nothing(path, problems))
+        raise nothing_read(path, WANTED, problems)
     scans = dict.fromkeys(
         scan for item in found for scan in item.scans.iloc[:, :3].itertuples(index=False, name=None)
     )
@@ -105,6 +111,21 @@ def read_matrices(path: Path, request: SourceRequest, name: str = "xcpd") -> Mea
     rows = [(*scan, name, "", "") for scan in scans]
     software = pd.DataFrame(rows, columns=SOFTWARE_COLUMNS, dtype=object)
     return MeasureSource(name, path, table, found, (*problems, *odd), software)
+
+
+def _check_size(path: Path, families: dict[tuple[str, str], list[_Run]]) -> None:
+    """Refuse to read several atlases that do not fit into memory together."""
+    sizes = {}
+    for (atlas, variant), runs in families.items():
+        with suppress(DatasetError):
+            n_regions = len(_layout(runs[0].origin))
+            sizes[f"{atlas} {variant}".strip()] = len(runs) * n_regions * (n_regions - 1) * 4
+    if len(sizes) > 1 and sum(sizes.values()) > MAX_BYTES:
+        shown = ", ".join(f"{name} ({size / 2**30:.1f} GiB)" for name, size in sizes.items())
+        raise DatasetError(
+            f"{path}: the connectivity of all atlases needs too much memory: {shown}; choose one "
+            "in the settings (sources: atlases)"
+        )
 
 
 def _runs(path: Path, request: SourceRequest, problems: list[SourceProblem]) -> Iterator[_Run]:
@@ -135,7 +156,7 @@ def _stems(path: Path, problems: list[SourceProblem]) -> Iterator[tuple[str, Ori
             try:
                 entries = h5_entries(file)
             except DatasetError as error:
-                problems.append(_problem(str(file), error))
+                problems.append(problem_of(error))
                 continue
             yield from ((entry.stem, entry) for entry in entries)
 
@@ -161,7 +182,7 @@ def _matrices(
         try:
             layouts[run.origin] = _layout(run.origin)
         except DatasetError as error:
-            problems.append(_problem(_where(run), error))
+            problems.append(problem_of(error))
             continue
         scan = (run.name.participant, run.name.session, modalities[run.name.get("task")])
         grouped.setdefault(scan, []).append(run)
@@ -198,7 +219,7 @@ def _contents(runs: list[_Run], problems: list[SourceProblem]) -> Iterator[FileC
         try:
             yield _content(run, count_volumes=len(runs) > 1)
         except DatasetError as error:
-            problems.append(_problem(_where(run), error))
+            problems.append(problem_of(error))
 
 
 def _content(run: _Run, count_volumes: bool) -> FileContent:
@@ -247,7 +268,7 @@ def _motion(
             column = ["framewise_displacement"]
             values = number_columns(file, table, column) if column[0] in table else np.array([])
         except DatasetError as error:
-            problems.append(_problem(str(file), error))
+            problems.append(problem_of(error))
             continue
         scan = (name.participant, name.session, modalities[name.get("task")])
         if np.isfinite(values).any():
@@ -256,20 +277,3 @@ def _motion(
         means, volumes = np.array(own, dtype=float).T
         value = np.array([weighted_mean(means, volumes)])
         yield Block(scan, "fd_mean", "mm", "", ("brain",), value)
-
-
-def _where(run: _Run) -> str:
-    return str(run.origin if isinstance(run.origin, Path) else run.origin.file)
-
-
-def _problem(where: str, error: DatasetError) -> SourceProblem:
-    what, _, advice = str(error).rpartition("; ")
-    return SourceProblem(what or str(error), where, advice)
-
-
-def _nothing(path: Path, problems: list[SourceProblem]) -> str:
-    first = f" ({problems[0].where}: {problems[0].what})" if problems else ""
-    return (
-        f"{path}: no connectivity could be read{first}; expected files such as "
-        "sub-X_ses-Y_task-Z_seg-A_stat-pearsoncorrelation_relmat.tsv or *_timeseries.tsv"
-    )

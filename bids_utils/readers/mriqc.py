@@ -18,6 +18,8 @@ from bids_utils.readers.records import (
     Scan,
     SourceProblem,
     SourceRequest,
+    nothing_read,
+    problem_of,
     scan_text,
 )
 from bids_utils.readers.run_means import BOLD, modality_names, weighted_mean
@@ -34,6 +36,7 @@ NOT_QUALITY = ("size_", "spacing_", "summary_", "bids_", "provenance")
 """Columns about the grid, the intensities and the file, not about quality."""
 
 VOLUMES = "size_t"
+WANTED = "expected group_T1w.tsv, group_bold.tsv, or sub-*_T1w.json and sub-*_bold.json of MRIQC"
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,7 @@ def read_mriqc(path: Path, request: SourceRequest, name: str = "mriqc") -> Measu
             read = list(_json_files(jsons, request, problems))
         scans += [scan for scan in read if scan.name.suffix == suffix]
     if not scans:
-        first = f" ({problems[0].where}: {problems[0].what})" if problems else ""
-        raise DatasetError(
-            f"{path}: no measures of MRIQC could be read{first}; expected group_T1w.tsv, "
-            "group_bold.tsv, or sub-*_T1w.json and sub-*_bold.json"
-        )
+        raise nothing_read(path, WANTED, problems)
     grouped = _by_scan(scans)
     blocks = [block for scan, runs in grouped.items() for block in _blocks(scan, runs)]
     problems += _averaged(grouped, path)
@@ -107,7 +106,7 @@ def _group_table(
         columns = [column for column in table.columns if _is_quality(column)]
         values = number_columns(path, table, columns)
     except DatasetError as error:
-        problems.append(_problem(path, error))
+        problems.append(problem_of(error))
         return []
     scans: dict[str, _ScanQuality] = {}
     for text, row in zip(table["bids_name"], values, strict=True):
@@ -131,7 +130,7 @@ def _json_files(
         try:
             content = read_json(path)
         except DatasetError as error:
-            problems.append(_problem(path, error))
+            problems.append(problem_of(error))
             continue
         numbers = {
             key: float(value)
@@ -187,8 +186,3 @@ def _averaged(grouped: dict[Scan, list[_ScanQuality]], path: Path) -> Iterator[S
         what = f"{len(several)} sessions have several T1w images; their measures are averaged"
         where = f"{path}: {scan_text(several[0])} and others"
         yield SourceProblem(what, where, "remove those that are not analysed")
-
-
-def _problem(path: Path, error: DatasetError) -> SourceProblem:
-    what, _, advice = str(error).rpartition("; ")
-    return SourceProblem(what or str(error), str(path), advice)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bids_utils.errors import DatasetError
+
 MEASURE_COLUMNS = [
     "participant_id",
     "session_id",
@@ -120,6 +122,19 @@ class MeasureSource:
     software: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=SOFTWARE_COLUMNS, dtype=object)
     )
+
+
+def problem_of(error: DatasetError) -> SourceProblem:
+    """Problem of a file that cannot be read, from a message "place: what; what to do"."""
+    where, _, rest = str(error).partition(": ")
+    what, _, advice = rest.rpartition("; ")
+    return SourceProblem(what, where, advice) if what else SourceProblem(rest, where, "correct it")
+
+
+def nothing_read(path: Path, wanted: str, problems: list[SourceProblem]) -> DatasetError:
+    """Error of a source of which nothing can be read; it names the first reason."""
+    first = f" ({problems[0].where}: {problems[0].what})" if problems else ""
+    return DatasetError(f"{path}: nothing could be read{first}; {wanted}")
 
 
 def counted(names: list[str] | tuple[str, ...], shown: int = 5) -> str:

@@ -64,7 +64,7 @@ def read_stats(path: Path, wanted: tuple[str, ...]) -> StatsFile:
 def _titles(path: Path, header: list[str], wanted: tuple[str, ...]) -> list[str]:
     titles = next((line.split()[2:] for line in header if line.startswith("# ColHeaders")), [])
     if not titles:
-        raise DatasetError(f"{path}: there is no line '# ColHeaders'; it is cut off: {REPEAT}")
+        raise DatasetError(f"{path}: there is no line '# ColHeaders': it is cut off; {REPEAT}")
     lost = [title for title in ("StructName", *wanted) if title not in titles]
     if lost:
         raise DatasetError(f"{path}: the column {lost[0]} is missing; {REPEAT}")
@@ -75,15 +75,15 @@ def _check_rows(path: Path, header: list[str], rows: list[list[str]], n_columns:
     planned = _word(header, "NRows")
     if planned.isdecimal() and len(rows) != int(planned):
         raise DatasetError(
-            f"{path}: {len(rows)} regions, but the header says {planned}; it is cut off: {REPEAT}"
+            f"{path}: {len(rows)} regions, but the header says {planned}: it is cut off; {REPEAT}"
         )
     if not rows:
-        raise DatasetError(f"{path}: there are no regions; it is cut off: {REPEAT}")
+        raise DatasetError(f"{path}: there are no regions: it is cut off; {REPEAT}")
     for row in rows:
         if len(row) != n_columns:
             raise DatasetError(
-                f"{path}: the line of {row[0]} has {len(row)} cells, the header {n_columns}; "
-                f"it is cut off: {REPEAT}"
+                f"{path}: the line of {row[0]} has {len(row)} cells, the header {n_columns}: "
+                f"it is cut off; {REPEAT}"
             )
 
 

@@ -24,6 +24,7 @@ from bids_utils.readers.records import (
     MeasureSource,
     SourceProblem,
     SourceRequest,
+    problem_of,
 )
 from bids_utils.readers.sources import read_source
 from bids_utils.sessions import OrderRule
@@ -100,10 +101,11 @@ def collect_sources(
         try:
             read.append(read_source(name, Path(path), request))
         except DatasetError as error:
-            what, _, advice = str(error).rpartition("; ")
-            failed.append(SourceProblem(what or str(error), f"--derivatives {name}", advice))
+            failed.append(problem_of(error))
     if not read:
-        raise DatasetError("; ".join(f"{item.what}; {item.what_to_do}" for item in failed))
+        raise DatasetError(
+            "; ".join(f"{item.where}: {item.what}; {item.what_to_do}" for item in failed)
+        )
     matrices = [item for source in read for item in source.matrices]
     edges, choice = _chosen(matrices, atlas)
     means = [_mean_rows(item) for item in matrices]

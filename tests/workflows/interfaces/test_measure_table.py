@@ -1,13 +1,13 @@
-"""A long table of measures that was made elsewhere."""
+"""Sessions of a table that was made elsewhere."""
 
 import pytest
 
 from bids_utils.errors import DatasetError
+from bids_utils.readers.measure_table import read_measures
 from bids_utils.sessions import OrderRule
-from workflows.interfaces.measure_table import read_measures, table_visits
+from workflows.interfaces.measure_table import table_visits
 
 HEADER = "participant_id\tsession_id\tmeasure\tregion\tvalue\tunit"
-ROWS = ("01\tpre\tvolume\tx\t4\tml", "sub-sub-01\tses-post\tvolume\tx\tn/a\tml")
 
 
 @pytest.fixture
@@ -18,30 +18,6 @@ def write(tmp_path):
         return path
 
     return write_lines
-
-
-def test_labels_are_taken_with_or_without_prefix_and_missing_values_stay(write):
-    table = read_measures(write(HEADER, *ROWS))
-    assert table["participant_id"].tolist() == ["01", "01"]
-    assert table["session_id"].tolist() == ["pre", "post"]
-    assert table["modality"].tolist() == ["other", "other"]
-    assert table["qc"].tolist() == ["ok", "missing"]
-
-
-ERRORS = [
-    ((HEADER.replace("value", "val"), *ROWS), "column 'value' is missing; did you mean 'val'"),
-    ((HEADER, ROWS[0], "02\tpre\tvolume\tx\t4,5\tml"), "line 3: 'value' is not a number; write a"),
-    ((HEADER, *ROWS, "sub-01\tpre\tvolume\tx\t5\tml"), "line 2, 4: several rows have the same"),
-    ((HEADER, "01\tn/a\tvolume\tx\t4\tml"), "line 2: 'session_id' is empty; fill it in"),
-]
-
-
-@pytest.mark.parametrize(("lines", "message"), ERRORS)
-def test_a_mistake_is_told_with_file_line_and_column(lines, message, write):
-    path = write(*lines)
-    with pytest.raises(DatasetError, match=message) as error:
-        read_measures(path)
-    assert str(path) in str(error.value)
 
 
 def test_sessions_are_placed_by_the_settings_and_planned_intervals(write, tmp_path):

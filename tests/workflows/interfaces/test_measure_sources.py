@@ -1,0 +1,113 @@
+"""Measures of several tools together, as the first node of the group level."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_utils.errors import DatasetError, SettingsError
+from bids_utils.readers.records import SourceRequest
+from workflows.interfaces.group_tables import load_table
+from workflows.interfaces.measure_sources import CollectSources, collect_sources
+
+HEADER = "participant_id\tsession_id\tmodality\tmeasure\tatlas\tregion\tvalue\tunit"
+ROW = "{}\t{}\tT1w\tthickness\tDK\tlh_cuneus\t{}\tmm"
+MATRIX = np.array([[1, 0.1, 0.2], [0.1, 1, -0.3], [0.2, -0.3, 1]])
+ALL = SourceRequest()
+
+
+@pytest.fixture
+def table(tmp_path):
+    def make(name, *rows):
+        path = tmp_path / name
+        path.write_text("\n".join([HEADER, *(ROW.format(*row) for row in rows)]) + "\n")
+        return ("table", str(path))
+
+    return make
+
+
+@pytest.fixture
+def connectivity(tmp_path):
+    def make(atlas="A", sessions=("pre", "post"), lost=""):
+        for session in sessions:
+            frame = pd.DataFrame(MATRIX, columns=list("abc"), index=list("abc"))
+            if session == lost:
+                frame.loc["a"] = frame["a"] = np.nan
+            stem = f"sub-01_ses-{session}_task-rest_seg-{atlas}_stat-pearsoncorrelation_relmat"
+            path = tmp_path / "xcpd" / f"{stem}.tsv"
+            path.parent.mkdir(exist_ok=True)
+            frame.to_csv(path, sep="\t", index_label="Node", na_rep="n/a")
+        return ("xcpd", str(tmp_path / "xcpd"))
+
+    return make
+
+
+def texts(found):
+    return "\n".join(f"{p.where}: {p.what}; {p.what_to_do}" for p in found.problems)
+
+
+def test_sources_are_put_together_and_the_first_one_holds(table):
+    sources = [
+        table("a.tsv", ("01", "pre", 2.0)),
+        table("b.tsv", ("01", "pre", 3.0), ("02", "pre", 4.0)),
+    ]
+    found, _ = collect_sources(sources, ALL)
+    assert found.measures["value"].tolist() == [2, 4]
+    assert "1 values come from two sources (thickness)" in texts(found)
+
+
+def test_a_source_that_cannot_be_read_is_told_and_the_others_go_on(table, tmp_path):
+    sources = [("mriqc", str(tmp_path / "no")), table("a.tsv", ("01", "pre", 2.0))]
+    found, _ = collect_sources(sources, ALL)
+    assert found.measures["value"].tolist() == [2]
+    assert "there is nothing there" in texts(found)
+
+
+def test_no_source_that_can_be_read_is_an_error(tmp_path):
+    with pytest.raises(DatasetError, match="nothing there"):
+        collect_sources([("mriqc", str(tmp_path / "no"))], ALL)
+    with pytest.raises(SettingsError, match="did you mean 'mriqc'"):
+        collect_sources([("mricq", str(tmp_path))], ALL)
+
+
+def test_mean_connectivity_counts_only_regions_seen_in_every_session(connectivity):
+    found, atlas = collect_sources([connectivity(lost="post")], ALL)
+    assert atlas == "A"
+    rows = found.measures.set_index(["session_id", "region"])["value"]
+    assert rows["pre", "b"] == rows["post", "b"] == pytest.approx(np.arctanh(-0.3))
+    assert np.isnan(rows["post", "a"])
+    assert set(found.measures["unit"]) == {"z"}
+
+
+def test_the_edges_of_the_wanted_atlas_are_taken(connectivity):
+    connectivity("A")
+    source = connectivity("B", sessions=("pre",))
+    found, atlas = collect_sources([source], ALL)
+    assert (atlas, len(found.scans)) == ("A", 2)
+    assert "the edges of A are tested" in texts(found)
+    found, atlas = collect_sources([source], ALL, "B")
+    assert (atlas, len(found.scans)) == ("B", 1)
+    assert set(found.measures["atlas"]) == {"A", "B"}
+
+
+def test_the_node_writes_what_the_group_level_reads(connectivity, table, tmp_path, monkeypatch):
+    sources = [table("a.tsv", ("01", "post", 2.5), ("01", "pre", 2.0)), connectivity()]
+    folder = tmp_path / "node"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    node = CollectSources(
+        sources=sources,
+        bids_dir=str(tmp_path),
+        session_order=["pre", "post"],
+        interval_days=[70.0],
+        request={"participants": ("01",)},
+    )
+    outputs = node.run(cwd=str(folder)).outputs
+    measures, visits = load_table(outputs.measures_file), load_table(outputs.visits_file)
+    assert measures.query("measure == 'thickness'")["value"].tolist() == [2.5, 2.0]
+    days = visits.set_index(["session_id", "modality"])["days_from_baseline"]
+    assert days["post", "bold"] == days["post", "T1w"] == 70
+    assert days["pre", "T1w"] == 0
+    edges, values = load_table(outputs.edges_file), np.load(outputs.connectivity_file)
+    assert edges[["region_a", "region_b", "atlas"]].values.tolist()[2] == ["b", "c", "A"]
+    assert values[:, 2] == pytest.approx(np.arctanh([-0.3, -0.3]))
+    assert len(load_table(outputs.scans_file)) == 2
