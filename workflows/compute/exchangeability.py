@@ -114,14 +114,12 @@ def relabellings(
         what = "no two participants who may be exchanged differ in the terms of the model"
         raise ModelError(Problem(what, "exchangeability blocks", "use other blocks"))
     exact = count <= n_relabellings + 1
-    draw = _all_flips if exchange.flips else _all_orders
-    if not exact:
-        draw = _random_flips if exchange.flips else _random_orders
-    drawn = draw(codes, exchange, members, (n_relabellings, rng))
-    if exchange.flips:
-        order = np.broadcast_to(np.arange(len(codes)), drawn.shape)
-        return Relabellings(order, drawn, exact, exchange)
-    return Relabellings(drawn, None, exact, exchange)
+    draws = (_random_orders, _all_orders), (_random_flips, _all_flips)
+    drawn = draws[exchange.flips][exact](codes, exchange, members, (n_relabellings, rng))
+    if not exchange.flips:
+        return Relabellings(drawn, None, exact, exchange)
+    order = np.broadcast_to(np.arange(len(codes)), drawn.shape)
+    return Relabellings(order, drawn, exact, exchange)
 
 
 def unchanged_part(columns: np.ndarray, exchange: Exchangeability) -> np.ndarray:

@@ -6,6 +6,15 @@ design follows from r**2 = a**2 / (1 - b**2), where a is the product of E with t
 regressor of interest (made orthogonal to Z) and b**2 the squared length of E on the
 relabelled Z. Nuisance terms that no relabelling changes (constant, sites as blocks) have
 b = 0 and cost nothing.
+
+A participant is relabelled as a whole, with all outcomes and their holes: a test with missing
+participants uses the relabelled design rows of those who are present, so that the same
+relabelling holds in every test. This supposes that holes do not depend on the contrast
+(simulated: an error of .061 instead of .05 where 45 % of one arm are missing in a third of the
+tests). Where degrees of freedom differ, the |t| are compared at equal two-sided p and given as t
+with the most degrees of freedom. A relabelling that leaves nothing to compare in a test counts
+as t = 0. Values within 1e-5 of the observed ones are ties and count as reached, which can only
+raise p; products are made in single precision where that is safe.
 """
 
 from __future__ import annotations
@@ -88,13 +97,7 @@ def freedman_lane(
 ) -> PermutationTest:
     """Permutation p values of a contrast, corrected over all tests by the largest |t|.
 
-    A participant is relabelled as a whole, with all outcomes and their holes: a test with
-    missing participants uses the relabelled design rows of those who are present, so that the
-    same relabelling holds in every test. Where degrees of freedom differ, the |t| are compared
-    at equal two-sided p and given as t with the most degrees of freedom. A relabelling that
-    leaves nothing to compare in a test counts as t = 0. Values within 1e-5 of the observed
-    ones are ties and count as reached, which can only raise p (the products are made in
-    single precision where that is safe).
+    How holes and ties are treated is said at the top of this module.
 
     Parameters
     ----------
@@ -117,18 +120,10 @@ def freedman_lane(
         Shapes do not fit, a value of `matrix` is missing, or the contrast is 0.
     """
     made = prepared(outcome, matrix, contrast, relabellings, min_participants)
-    most = int(np.nanmax(made.df)) if made.patterns else 0
-    largest = np.zeros(relabellings.n_relabellings)
-    reached = np.full(outcome.shape[1], np.nan)
-    for part in parts(relabellings):
-        for pattern in made.patterns:
-            top, counts = _scan(made, pattern, part, uncorrected)
-            largest[part] = np.maximum(largest[part], _at_df(top, pattern.df, most))
-            if uncorrected:
-                reached[pattern.columns] = np.nan_to_num(reached[pattern.columns]) + counts
+    largest, reached = _relabelled(made, uncorrected)
     observed = np.abs(made.statistic)
     for pattern in made.patterns:
-        observed[pattern.columns] = equal_p(observed[pattern.columns], pattern.df, most)
+        observed[pattern.columns] = equal_p(observed[pattern.columns], pattern.df, _most(made))
     kind = "all" if relabellings.exact else "random"
     return PermutationTest(
         statistic=made.statistic,
@@ -353,6 +348,23 @@ def _squared(products, signed):
         rest += square
     np.subtract(1 + NO_REST, rest, out=rest)
     return np.divide(first, rest, out=first), rest
+
+
+def _most(made):
+    return max((pattern.df for pattern in made.patterns), default=0)
+
+
+def _relabelled(made, uncorrected):
+    """Largest |t| of each relabelling, and per test how many reach the observed one."""
+    largest = np.zeros(made.relabellings.n_relabellings)
+    reached = np.full(len(made.statistic), np.nan)
+    for part in parts(made.relabellings):
+        for pattern in made.patterns:
+            top, counts = _scan(made, pattern, part, uncorrected)
+            largest[part] = np.maximum(largest[part], _at_df(top, pattern.df, _most(made)))
+            if uncorrected:
+                reached[pattern.columns] = np.nan_to_num(reached[pattern.columns]) + counts
+    return largest, reached
 
 
 def _scan(made, pattern, part, uncorrected):

@@ -7,7 +7,13 @@ from statsmodels.api import OLS
 
 from workflows.compute import permutation
 from workflows.compute.exchangeability import Exchangeability, free, relabellings
-from workflows.compute.permutation import equal_p, freedman_lane, share_reaching, split_contrast
+from workflows.compute.permutation import (
+    equal_p,
+    freedman_lane,
+    prepared,
+    share_reaching,
+    split_contrast,
+)
 
 ARM = np.array([0.0, 1, 1, 1])
 
@@ -130,6 +136,23 @@ def test_a_nuisance_term_that_explains_almost_all_is_recalculated_in_double_prec
     for place in hits:
         t = t_by_statsmodels(outcome[:, 1], matrix, drawn.order[place])
         assert result.max_statistic[place] == pytest.approx(abs(t), rel=1e-5)
+
+
+def test_nuisance_that_no_relabelling_changes_is_found(rng):
+    outcome, matrix = trial(rng, 12, 2)
+    site = np.repeat([0, 1, 2], 4)
+    matrix = np.column_stack([matrix[:, :3], site == 1, site == 2])
+    for exchange, expected in (
+        (free(12), 1),
+        (Exchangeability(site), 3),
+        (Exchangeability(np.arange(12), flips=True), 0),
+    ):
+        drawn = relabellings(matrix, exchange, 20, rng)
+        contrast = prepared(outcome, matrix, np.eye(5)[1], drawn, 4)
+        assert contrast.n_unchanged == expected
+        moved = drawn.of(contrast.terms[:expected], slice(None), np.arange(12))
+        still = np.broadcast_to(contrast.terms[:expected, None], moved.shape)
+        np.testing.assert_allclose(moved, still, atol=1e-12)
 
 
 def test_sizes_of_the_blocks_do_not_matter(rng, monkeypatch):
