@@ -66,11 +66,8 @@ def cross_conformal_classes(
         0 or 1.
     """
     n = _checked(residuals, probabilities, confidence)
-    size = np.abs(residuals)[:, None]
-    inside = [
-        ((size >= np.abs(label - probabilities)).sum(axis=0) + 1) / (n + 1) > 1 - confidence
-        for label in (0, 1)
-    ]
+    size, least = np.abs(residuals)[:, None], (1 - confidence) * (n + 1) + 1e-9
+    inside = [(size >= np.abs(label - probabilities)).sum(axis=0) + 1 > least for label in (0, 1)]
     likely = probabilities.mean(axis=0) >= 0.5
     empty = ~inside[0] & ~inside[1]
     zero, one = inside[0] | (empty & ~likely), inside[1] | (empty & likely)

@@ -471,8 +471,8 @@ def _facts(problem, reasons, n):
         "of the training participants",
         "confounds": f"{problem.n_confounds} removed from brain features inside the fold",
         "harmonisation": "inside the fold" if spec.harmoniser is not None else "none",
-        "intervals": f"scores: widened bootstrap of participants, {spec.n_bootstraps} samples; persons: "
-        f"cross-conformal, {spec.interval_confidence:.0%}",
+        "intervals of scores": f"widened bootstrap of {spec.n_bootstraps} samples of participants",
+        "intervals of persons": f"cross-conformal, {spec.interval_confidence:.0%}",
         "permutations": f"{spec.n_permutations} of the whole loop",
     }
 

@@ -333,5 +333,5 @@ def _weighted_logistic(x, y, offset, weights):
             if np.nanmax(np.abs(move), initial=0.0) < 1e-8:
                 break
     lost = ~np.isfinite(slope) | (np.abs(slope) > LARGEST_SLOPE) | (area <= 1e-10 * a * c)
-    lost |= np.sqrt(np.mean(x**2)) < LEAST_SPREAD
+    lost |= (np.sqrt(np.mean(x**2)) < LEAST_SPREAD) | ((rest**2).max(axis=1) < LIMIT)
     return np.where(lost, np.nan, intercept), np.where(lost, np.nan, slope)

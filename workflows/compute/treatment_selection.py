@@ -197,7 +197,9 @@ def _score_row(contrast, people, p, spec):
     estimate, samples = contrast[0], contrast[1:]
     low, high = np.nan, np.nan
     lost = int(np.isnan(samples).sum())
-    notes = [] if spec.randomised else ["arms were not randomised: other differences may matter"]
+    notes = ["holds any advantage one arm has for all; p is that of the choice between arms"]
+    if not spec.randomised:
+        notes.append("arms were not randomised: other differences may matter")
     if np.isnan(estimate):
         notes.append("not compared: all received the indicated arm, or none did")
     elif lost <= len(samples) / 20:
