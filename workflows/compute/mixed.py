@@ -100,11 +100,10 @@ def random_intercept(
 ) -> MixedFit:
     """Mixed model `value ~ matrix + (1 | person)` of each column, with Satterthwaite's df.
 
-    The variance between people is the covariance of two sessions of a person; it may come
-    out negative. Pinning it at 0 would make the test of change too liberal or too
-    conservative, so the negative value is used: with two complete sessions the effects
-    within people are then exactly those of ordinary least squares on differences, and so
-    are they always for complete data. `note` and `negative` say where this happened.
+    The variance between people is the covariance of two sessions of a person and may come
+    out negative. Pinned at 0, tests of change are too liberal, so the negative value is
+    used (see `note`, `negative`): effects within people are then exactly those of
+    difference scores where two sessions are complete.
 
     Parameters
     ----------
@@ -133,9 +132,7 @@ def random_intercept(
     ----------
     Satterthwaite 1946; Laird & Ware 1982; Kuznetsova et al. 2017 (lmerTest).
     """
-    check_shapes(values, matrix, person, contrasts)
-    if method not in ("REML", "ML"):
-        raise ValueError(f"method must be REML or ML, not {method!r}")
+    check_arguments(values, matrix, person, contrasts, method)
     usable = np.isfinite(matrix).all(axis=1)
     fit = _empty(contrasts.shape[0], values.shape[1])
     for rows, columns in present_rows(values, usable):
@@ -177,8 +174,10 @@ def present_rows(
     yield from missingness_patterns(present)
 
 
-def check_shapes(values, matrix, person, contrasts):
-    """Raise ValueError if rows or terms of the arguments of a mixed model differ."""
+def check_arguments(values, matrix, person, contrasts, method):
+    """Raise ValueError if the arguments of a mixed model do not fit together."""
+    if method not in ("REML", "ML"):
+        raise ValueError(f"method must be REML or ML, not {method!r}")
     if values.ndim != 2 or matrix.ndim != 2 or contrasts.ndim != 2:
         raise ValueError("values, matrix and contrasts must have two dimensions")
     if not len(values) == len(matrix) == len(person):

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from workflows.compute.design import full_rank
-from workflows.compute.mixed import check_shapes, column_parts, present_rows
+from workflows.compute.mixed import check_arguments, column_parts, present_rows
 
 CHUNK = 2**11
 MAX_STEPS = 60
@@ -183,13 +183,11 @@ def random_slope(
 
     References
     ----------
-    Laird & Ware 1982; Satterthwaite 1946; Bates et al. 2015 (lme4).
+    Laird & Ware 1982; Satterthwaite 1946.
     """
-    check_shapes(values, matrix, person, contrasts)
+    check_arguments(values, matrix, person, contrasts, method)
     if time.shape != person.shape:
         raise ValueError("time must have one entry per row of values")
-    if method not in ("REML", "ML"):
-        raise ValueError(f"method must be REML or ML, not {method!r}")
     usable = np.isfinite(matrix).all(axis=1) & np.isfinite(time)
     fit = _empty(contrasts.shape[0], values.shape[1])
     for rows, columns in present_rows(values, usable):
