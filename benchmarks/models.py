@@ -1,7 +1,8 @@
 """Speed, memory and error rates of the mixed models, against difference scores and statsmodels.
 
-Run with ``python benchmarks/models.py`` after ``pip install .[bench]``. All tools use one thread and take turns. statsmodels
-is timed on a few edges and counted per edge. The last line is JSON.
+Run with ``python benchmarks/models.py`` after ``pip install .[bench]``. All tools use one
+thread and take turns. statsmodels is timed on a few edges and counted per edge. The last line
+is JSON.
 """
 
 from __future__ import annotations
