@@ -1,4 +1,4 @@
-"""Means with intervals per arm and session, for pictures of courses over time."""
+"""Means per arm and session and time to response, with intervals, for pictures of courses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import pandas as pd
 from scipy import stats
 
 COURSE_COLUMNS = ["arm", "session", "n", "mean", "ci_low", "ci_high"]
+EVENT_COLUMNS = [
+    "arm",
+    "time",
+    "at_risk",
+    "n_events",
+    "n_censored",
+    "share",
+    "ci_low",
+    "ci_high",
+]
 
 
 def session_means(
@@ -54,6 +64,70 @@ def session_means(
         for session, column in zip(sessions, shown.T, strict=True):
             rows.append((arm, session, *_mean(column[np.isfinite(column)], factor, confidence)))
     return pd.DataFrame(rows, columns=COURSE_COLUMNS)
+
+
+def time_to_event(
+    times: np.ndarray, happened: np.ndarray, arms: np.ndarray, confidence: float
+) -> pd.DataFrame:
+    """Share of each arm with the event by each time (Kaplan and Meier 1958), EVENT_COLUMNS.
+
+    People who left before the event count until they left, which supposes that leaving had
+    nothing to do with it. The interval is Greenwood's on the log(-log) scale.
+
+    Parameters
+    ----------
+    times : np.ndarray, shape (n_participants,)
+        Time of the event (e.g. first session with response) or of the last time seen; 0 or
+        above. NaN leaves the participant out.
+    happened : np.ndarray of bool, shape (n_participants,)
+        Whether the event was seen.
+    arms : np.ndarray of str, shape (n_participants,)
+        Participants with an empty text are left out; arms keep the order they come in.
+    confidence : float
+        Coverage of the interval, .5..1.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row an arm and time; limits are NaN while nobody or once everybody had the event.
+    """
+    times, happened = np.asarray(times, dtype=float), np.asarray(happened, dtype=bool)
+    if not len(times) == len(happened) == len(arms):
+        raise ValueError("times, happened, arms: one value for each participant")
+    if (times < 0).any():
+        raise ValueError("times: must be 0 or above")
+    tables = []
+    for arm in dict.fromkeys(arms[arms != ""]):
+        own = (arms == arm) & np.isfinite(times)
+        tables.append(_arm_events(times[own], happened[own], confidence).assign(arm=arm))
+    if not tables:
+        return pd.DataFrame(columns=EVENT_COLUMNS)
+    return pd.concat(tables, ignore_index=True)[EVENT_COLUMNS]
+
+
+def _arm_events(times, happened, confidence):
+    steps = np.unique(times)
+    at_risk = (times[:, None] >= steps).sum(axis=0)
+    n_events = ((times[:, None] == steps) & happened[:, None]).sum(axis=0)
+    n_censored = (times[:, None] == steps).sum(axis=0) - n_events
+    without = np.cumprod(1 - n_events / at_risk)
+    inner = (without > 0) & (without < 1)
+    left = np.where(at_risk > n_events, at_risk - n_events, 1)
+    greenwood = np.sqrt(np.cumsum(n_events / (at_risk * left)))
+    log = np.log(np.where(inner, without, 0.5))
+    spread = stats.norm.ppf((1 + confidence) / 2) * greenwood / np.abs(log)
+    low, high = (1 - np.exp(log * np.exp(side * spread)) for side in (-1, 1))
+    return pd.DataFrame(
+        {
+            "time": steps,
+            "at_risk": at_risk,
+            "n_events": n_events,
+            "n_censored": n_censored,
+            "share": 1 - without,
+            "ci_low": np.where(inner, low, np.nan),
+            "ci_high": np.where(inner, high, np.nan),
+        }
+    )
 
 
 def _without_persons(values):

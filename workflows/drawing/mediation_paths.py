@@ -246,7 +246,8 @@ def _below(rows, numbered, text):
     mechanism = (rows["label"] == "mechanism").all()
     foot = "Solid: the interval excludes 0; dashed: it does not."
     foot = f"{foot} {MECHANISM_FOOT}" if mechanism else foot
-    return [*lines, "", *textwrap.wrap(foot, 130)]
+    wrapped = [part for line in lines for part in textwrap.wrap(line, 125, subsequent_indent="   ")]
+    return [*wrapped, "", *textwrap.wrap(foot, 125)]
 
 
 def _write(axes: Axes, title: str, banner: list[str], below: list[str], top: float) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from workflows.compute.trajectories import session_means
+from workflows.compute.trajectories import session_means, time_to_event
 
 ARMS = np.array(["wait", "CBT", "wait", "CBT", "wait", ""], dtype=object)
 
@@ -63,3 +63,48 @@ def test_an_arm_without_values_keeps_its_rows():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="values"):
         session_means(np.zeros((3, 2)), ARMS, ("pre", "post"), 0.95)
+
+
+def test_time_to_event_by_hand():
+    # Kaplan and Meier: 6 people, events at 2, 2 and 5, people who left at 3, 5 and 8
+    times = np.array([2.0, 2, 3, 5, 5, 8, np.nan])
+    happened = np.array([True, True, False, True, False, False, True])
+    table = time_to_event(times, happened, np.full(7, "CBT", dtype=object), 0.95)
+    assert table["time"].tolist() == [2, 3, 5, 8]
+    assert table["at_risk"].tolist() == [6, 4, 3, 1]
+    assert table["n_events"].tolist() == [2, 0, 1, 0]
+    assert table["n_censored"].tolist() == [0, 1, 1, 1]
+    np.testing.assert_allclose(table["share"], [1 / 3, 1 / 3, 5 / 9, 5 / 9])
+    greenwood = np.sqrt(2 / (6 * 4) + 1 / (3 * 2))
+    spread = 1.959964 * greenwood / -np.log(4 / 9)
+    assert table["ci_low"][2] == pytest.approx(1 - (4 / 9) ** np.exp(-spread), rel=1e-6)
+    assert table["ci_high"][2] == pytest.approx(1 - (4 / 9) ** np.exp(spread), rel=1e-6)
+
+
+def test_without_people_who_left_the_curve_is_the_share_of_people():
+    times = np.array([1.0, 2, 2, 4])
+    table = time_to_event(times, np.ones(4, bool), np.full(4, "a", dtype=object), 0.95)
+    np.testing.assert_allclose(table["share"], [0.25, 0.75, 1])
+    assert np.isnan(table["ci_high"].iloc[-1])
+
+
+def test_intervals_of_time_to_event_cover_their_share():
+    rng = np.random.default_rng(9)
+    covered = []
+    for _ in range(400):
+        event, leaves = rng.exponential(10, 40), rng.uniform(2, 20, 40)
+        times, happened = np.minimum(event, leaves), event <= leaves
+        table = time_to_event(times, happened, np.full(40, "a", dtype=object), 0.95)
+        at = table[table["time"] <= 5].iloc[-1]
+        covered.append(at["ci_low"] <= 1 - np.exp(-0.5) <= at["ci_high"])
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_arms_have_curves_of_their_own_and_impossible_times_are_refused():
+    arms = np.array(["b", "a", "b", ""], dtype=object)
+    table = time_to_event(np.array([1.0, 2, 3, 4]), np.array([True, True, False, True]), arms, 0.95)
+    assert table["arm"].tolist() == ["b", "b", "a"]
+    with pytest.raises(ValueError, match="0 or above"):
+        time_to_event(np.array([-1.0]), np.array([True]), arms[:1], 0.95)
+    with pytest.raises(ValueError, match="one value"):
+        time_to_event(np.array([1.0, 2]), np.array([True]), arms[:1], 0.95)
