@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -22,8 +22,9 @@ from bids_utils.readers.records import (
     SourceRequest,
     nothing_read,
     problem_of,
+    scan_text,
 )
-from bids_utils.readers.scan_names import ScanName, name_problem, scan_name
+from bids_utils.readers.scan_names import name_problem, scan_name
 from bids_utils.readers.separated import number_columns, read_separated
 
 MEASURES = {
@@ -35,7 +36,8 @@ MEASURES = {
 }
 """Measures and units by their names in CAT12; others keep their name, without unit."""
 
-KINDS = ("catROIs_", "catROI_", "cat_")
+REPORT = "cat_"
+KINDS = ("catROIs_", "catROI_", REPORT)
 TEMPLATE = "avg_"
 LONGITUDINAL = "r"
 TISSUES = ("csf", "gm", "wm")
@@ -49,19 +51,15 @@ WANTED = (
 CAT_REPEAT = "run this step of CAT12 again"
 
 
-@dataclass
-class _Found:
-    """What was read so far."""
+@dataclass(frozen=True)
+class _Piece:
+    """What one file tells about one scan, or why it tells nothing."""
 
-    blocks: list[Block] = field(default_factory=list)
-    scans: dict[Scan, tuple[str, str]] = field(default_factory=dict)
-    problems: list[SourceProblem] = field(default_factory=list)
-
-    def add(self, scan: Scan, stream: str, version: str, blocks: Iterable[Block]) -> None:
-        """Add blocks of a scan; the first version that is known holds."""
-        old = self.scans.get(scan, ("", ""))
-        self.scans[scan] = (old[0] or version, old[1] or stream)
-        self.blocks += blocks
+    scan: Scan | None = None
+    stream: str = ""
+    version: str = ""
+    blocks: tuple[Block, ...] = ()
+    problem: SourceProblem | None = None
 
 
 def read_cat12(path: Path, request: SourceRequest, name: str = "cat12") -> MeasureSource:
@@ -85,55 +83,70 @@ def read_cat12(path: Path, request: SourceRequest, name: str = "cat12") -> Measu
     DatasetError
         Nothing can be read.
     """
-    found = _Found()
-    for file, text, scan in _chosen(path, request, found):
-        try:
-            _add_xml(file, text, scan, found)
-        except DatasetError as error:
-            found.problems.append(problem_of(error))
-            found.scans.setdefault(_key(scan), ("", ""))
-    if not any(block.atlas for block in found.blocks):
-        for file in _exported(path):
-            _add_exported(file, request, found)
-    if not found.blocks:
-        raise nothing_read(path, WANTED, found.problems)
-    table, odd = long_table(found.blocks, found.scans, request, path)
-    rows = [(*scan, "CAT12", *facts) for scan, facts in found.scans.items()]
+    pieces = list(_xml_pieces(path, request))
+    if not any(block.atlas for piece in pieces for block in piece.blocks):
+        pieces += [piece for file in _exported(path) for piece in _table_pieces(file, request)]
+    blocks = [block for piece in pieces for block in piece.blocks]
+    problems = [piece.problem for piece in pieces if piece.problem]
+    if not blocks:
+        raise nothing_read(path, WANTED, problems)
+    scans: dict[Scan, tuple[str, str]] = {}
+    for piece in pieces:
+        if piece.scan:
+            version, stream = scans.get(piece.scan, ("", ""))
+            scans[piece.scan] = (version or piece.version, stream or piece.stream)
+    table, odd = long_table(blocks, scans, request, path)
+    rows = [(*scan, "CAT12", *facts) for scan, facts in scans.items()]
     software = pd.DataFrame(rows, columns=SOFTWARE_COLUMNS, dtype=object)
-    problems = (*found.problems, *_mixed_versions(software, path), *odd)
-    return MeasureSource(name, path, table, (), problems, software)
+    found = (*problems, *_mixed_versions(software, path), *odd)
+    return MeasureSource(name, path, table, (), found, software)
 
 
-def _chosen(
-    path: Path, request: SourceRequest, found: _Found
-) -> Iterator[tuple[Path, str, ScanName]]:
+def _xml_pieces(path: Path, request: SourceRequest) -> Iterator[_Piece]:
     """XML files of one stream: longitudinal ones where there are any."""
-    if path.is_file():
-        return
-    files = [(file, kind, rest) for file in sorted(path.rglob("cat*.xml"))
-             for kind, rest in [_parts(file)] if kind]  # fmt: skip
-    long = request.stream == "longitudinal" or (
-        not request.stream and any(_is_long(rest, request) for _, _, rest in files)
-    )
-    lost: dict[str, Path] = {}
+    files = [] if path.is_file() else [(file, *_parts(file)) for file in path.rglob("cat*.xml")]
+    files = sorted(item for item in files if item[1] and not item[2].startswith(TEMPLATE))
+    long = any(_is_long(rest, request) for _, _, rest in files)
+    stream = request.stream or ("longitudinal" if long else "cross")
+    others = [file for file, _, rest in files if _stream(rest, request) != stream]
+    if others:
+        what = f"{len(others)} files of the other stream are left out, only {stream} ones are used"
+        advice = "they are not comparable with each other"
+        yield _Piece(problem=SourceProblem(what, str(others[0]), advice))
+    seen: dict[tuple[str, Scan], Path] = {}
     for file, kind, rest in files:
-        if rest.startswith(TEMPLATE):
+        if _stream(rest, request) != stream:
             continue
-        is_long = _is_long(rest, request)
-        name = scan_name(rest[len(LONGITUDINAL) :] if is_long else rest, request)
-        if is_long != long:
-            lost.setdefault(rest, file)
-            continue
-        problem = name_problem(file, name)
+        scan, problem = _placed(file, rest, request)
         if problem:
-            found.problems.append(problem)
-        if name and name.session and request.wants_scan(name.participant, name.session):
-            yield file, kind, name
-    if lost:
-        stream = "longitudinal" if long else "cross-sectional"
-        what = f"{len(lost)} scans of the other stream are left out; only {stream} ones are used"
-        where, advice = str(next(iter(lost.values()))), "they are not comparable with each other"
-        found.problems.append(SourceProblem(what, where, advice))
+            yield _Piece(problem=problem)
+        if scan and seen.setdefault((kind, scan), file) != file:
+            what = f"a second file of {scan_text(scan)}; {seen[kind, scan].name} is used"
+            yield _Piece(problem=SourceProblem(what, str(file), "move one of them away"))
+        elif scan:
+            yield _xml_piece(file, kind, scan, stream)
+
+
+def _xml_piece(file: Path, kind: str, scan: Scan, stream: str) -> _Piece:
+    try:
+        root = read_xml(file)
+        if kind == REPORT:
+            return _Piece(scan, stream, _version(root), tuple(_report(file, root, scan)))
+        return _Piece(scan, stream, "", tuple(_regions(file, root, scan)))
+    except DatasetError as error:
+        return _Piece(scan, problem=problem_of(error))
+
+
+def _placed(
+    file: Path, rest: str, request: SourceRequest
+) -> tuple[Scan | None, SourceProblem | None]:
+    name = scan_name(rest[len(LONGITUDINAL) :] if _is_long(rest, request) else rest, request)
+    problem = name_problem(file, name)
+    if name is None or not name.session:
+        return None, problem
+    if not request.wants_scan(name.participant, name.session):
+        return None, None
+    return (name.participant, name.session, "T1w"), problem
 
 
 def _parts(file: Path) -> tuple[str, str]:
@@ -145,17 +158,10 @@ def _is_long(rest: str, request: SourceRequest) -> bool:
     return rest not in request.scans and rest.startswith(f"{LONGITUDINAL}sub-")
 
 
-def _key(name: ScanName) -> Scan:
-    return (name.participant, name.session, "T1w")
-
-
-def _add_xml(file: Path, kind: str, name: ScanName, found: _Found) -> None:
-    root, scan = read_xml(file), _key(name)
-    stream = "longitudinal" if _parts(file)[1].startswith(f"{LONGITUDINAL}sub-") else "cross"
-    if kind == "cat_":
-        found.add(scan, stream, _version(root), list(_report(file, root, scan)))
-    else:
-        found.add(scan, stream, "", list(_regions(file, root, scan)))
+def _stream(rest: str, request: SourceRequest) -> str:
+    if rest in request.scans and request.stream:
+        return request.stream
+    return "longitudinal" if _is_long(rest, request) else "cross"
 
 
 def _regions(file: Path, root: Element, scan: Scan) -> Iterator[Block]:
@@ -248,8 +254,8 @@ def _exported(path: Path) -> list[Path]:
     return [file for file in files if any(kind in file.stem for kind in KINDS[:2])]
 
 
-def _add_exported(file: Path, request: SourceRequest, found: _Found) -> None:
-    """Add a table with a row per scan, a column per region and the scans in column `names`."""
+def _table_pieces(file: Path, request: SourceRequest) -> Iterator[_Piece]:
+    """Rows of a table with a column per region and the scans in column `names`."""
     try:
         table = read_separated(file)
         kind = next((kind for kind in KINDS[:2] if kind in file.stem), "")
@@ -261,21 +267,18 @@ def _add_exported(file: Path, request: SourceRequest, found: _Found) -> None:
             )
         values = number_columns(file, table, list(table.columns[1:]))
     except DatasetError as error:
-        found.problems.append(problem_of(error))
+        yield _Piece(problem=problem_of(error))
         return
     measure, unit = MEASURES.get(column, (column, ""))
     regions = tuple(table.columns[1:])
     for text, row in zip(table["names"], values, strict=True):
         stem = Path(str(text).replace("\\", "/")).name
-        is_long = _is_long(stem, request)
-        name = scan_name(stem[len(LONGITUDINAL) :] if is_long else stem, request)
-        problem = name_problem(file / stem, name)
+        scan, problem = _placed(file / stem, stem, request)
         if problem:
-            found.problems.append(problem)
-        if name and name.session and request.wants_scan(name.participant, name.session):
-            stream = "longitudinal" if is_long else "cross"
-            block = Block(_key(name), measure, unit, atlas, regions, row)
-            found.add(_key(name), stream, "", [block])
+            yield _Piece(problem=problem)
+        if scan:
+            block = Block(scan, measure, unit, atlas, regions, row)
+            yield _Piece(scan, _stream(stem, request), "", (block,))
 
 
 def _mixed_versions(software: pd.DataFrame, path: Path) -> Iterator[SourceProblem]:

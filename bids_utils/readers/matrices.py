@@ -132,14 +132,14 @@ def _runs(path: Path, request: SourceRequest, problems: list[SourceProblem]) -> 
     for stem, origin in _stems(path, problems):
         place = origin if isinstance(origin, Path) else origin.file / stem
         name = scan_name(stem, request)
-        if name and (name.suffix not in SUFFIXES or not _is_pearson(name)):
+        atlas = next((name.get(key) for key in ATLAS_KEYS if name.get(key)), "") if name else ""
+        if name and (name.suffix not in SUFFIXES or not atlas or not _is_pearson(name)):
             continue
         problem = name_problem(place, name)
         if problem:
             problems.append(problem)
         if name is None or not name.session:
             continue
-        atlas = next((name.get(key) for key in ATLAS_KEYS if name.get(key)), "")
         own = {*RUN_KEYS, *ATLAS_KEYS, *STATISTICS}
         variant = "_".join(f"{k}-{v}" for k, v in name.entities if k not in own)
         wanted = not request.atlases or atlas in request.atlases

@@ -50,13 +50,15 @@ def find_reconstructions(
         The folder cannot be read.
     """
     folders = dict(_subject_folders(path))
+    members = _fastsurfer_members(folders)
     templates = {name.partition(LONG)[2] for name in folders if LONG in name}
+    templates |= set(members.values())
     bases = {
         name: folder
         for name, folder in folders.items()
         if LONG not in name and (name in templates or (folder / "base-tps").is_file())
     }
-    found, problems = _named(folders, bases, request)
+    found, problems = _named(folders, bases, members, request)
     found, more = _without_repeats(found)
     chosen, mixed = _one_stream(found, path, request)
     return chosen, bases, [*problems, *more, *mixed]
@@ -82,18 +84,36 @@ def _subject_folders(path: Path) -> Iterator[tuple[str, Path]]:
                 yield f"{folder.name}_{inner.name}", inner
 
 
+def _fastsurfer_members(folders: dict[str, Path]) -> dict[str, str]:
+    """Template of each time point that FastSurfer made from one.
+
+    FastSurfer keeps the plain name of the time point; the template lists its time points.
+    """
+    members: dict[str, str] = {}
+    for name, folder in folders.items():
+        listing = folder / "base-tps.fastsurfer"
+        if listing.is_file():
+            points = listing.read_text(encoding="utf-8", errors="replace").split()
+            members |= dict.fromkeys(points, name)
+    return members
+
+
 def _is_reconstruction(folder: Path) -> bool:
     return any((folder / part).is_dir() for part in ("stats", *PARTS))
 
 
 def _named(
-    folders: dict[str, Path], bases: dict[str, Path], request: SourceRequest
+    folders: dict[str, Path],
+    bases: dict[str, Path],
+    members: dict[str, str],
+    request: SourceRequest,
 ) -> tuple[list[Reconstruction], list[SourceProblem]]:
     found, problems = [], []
     for text, folder in folders.items():
-        if text in bases:
-            continue
         point, _, template = text.partition(LONG)
+        template = template or members.get(point, "")
+        if text in bases or (folder.is_symlink() and template == members.get(point)):
+            continue
         name = scan_name(text if text in request.scans else point, request)
         problem = name_problem(folder, name)
         if problem:

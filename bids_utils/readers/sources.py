@@ -33,7 +33,16 @@ TRACES = (
     ("freesurfer", ("*/stats/*.stats", "stats/*.stats", "*/*/stats/*.stats")),
     ("mriqc", ("group_T1w.tsv", "group_bold.tsv")),
     ("cat12", ("**/catROI*.xml", "**/cat_*.xml", "**/*catROI*.csv")),
-    ("xcpd", ("**/*_relmat.tsv", "**/*_conmat.tsv", "**/*_timeseries.tsv", "**/*_relmat.h5")),
+    (
+        "xcpd",
+        (
+            "**/*_relmat.tsv",
+            "**/*_conmat.tsv",
+            "**/*_seg-*_timeseries.tsv",
+            "**/*_atlas-*_timeseries.tsv",
+            "**/*_relmat.h5",
+        ),
+    ),
 )
 """Files by which the results of a tool are known, the surest first."""
 

@@ -101,6 +101,15 @@ def test_mixed_versions_of_one_person_are_told(tmp_path, make_scan):
     assert "ses-pre: 12.8 r2170" in found
 
 
+def test_a_second_image_of_a_session_is_told(tmp_path, make_scan):
+    make_scan("sub-01_ses-pre_run-1_T1w", gm=3.0)
+    make_scan("sub-01_ses-pre_run-2_T1w", gm=3.1)
+    source = read_cat12(tmp_path, ALL)
+    query = "measure == 'volume' and region == 'Left Hippocampus'"
+    assert numbers(source, query) == [3.0]
+    assert "a second file of sub-01 ses-pre" in texts(source)
+
+
 DOCTYPE = '<!DOCTYPE S [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
 BAD = [
     (ROI.format(gm=1).replace("<S>", DOCTYPE + "<S>", 1), "document type declaration"),

@@ -199,6 +199,21 @@ def test_fastsurfer_is_read_by_its_own_files(tmp_path, make_aseg, make_aparc):
     assert "no estimate of the intracranial volume" in texts(source)
 
 
+def test_time_points_that_fastsurfer_made_from_a_template_are_longitudinal(
+    tmp_path, make_aseg, write
+):
+    for session in ("pre", "post"):
+        make_aseg(f"sub-01_ses-{session}", VOLUMES, version="2.4")
+        link = tmp_path / f"sub-01_ses-{session}.long.sub-01"
+        link.symlink_to(tmp_path / f"sub-01_ses-{session}")
+    make_aseg("sub-01", VOLUMES, etiv=1.4e6)
+    write("sub-01/base-tps.fastsurfer", "sub-01_ses-pre\nsub-01_ses-post\n")
+    source = read_freesurfer(tmp_path, ALL, "fastsurfer")
+    assert source.software["stream"].tolist() == ["longitudinal"] * 2
+    assert source.measures.query("region == 'icv'")["value"].tolist() == [1400, 1400]
+    assert source.problems == ()
+
+
 def test_only_what_is_wanted_is_read(tmp_path, make_aseg, make_aparc):
     for session in ("pre", "post"):
         make_aseg(f"sub-01_ses-{session}", VOLUMES)

@@ -117,6 +117,14 @@ def test_atlases_and_ways_of_denoising_are_never_mixed(tmp_path, write):
     assert one.atlas == "A"
 
 
+def test_confounds_are_not_taken_for_regions(tmp_path, make_xcpd, write):
+    make_xcpd("01", "pre")
+    write("sub-01_ses-pre_task-rest_desc-confounds_timeseries.tsv", "csf\twm\n1\t2\n")
+    source = read_matrices(tmp_path, ALL)
+    assert [item.atlas for item in source.matrices] == ["Tiny"]
+    assert source.problems == ()
+
+
 def test_several_tasks_are_modalities_of_their_own(tmp_path, write):
     for task in ("rest", "faces"):
         write(f"sub-01_ses-pre_task-{task}_seg-A_stat-pearsoncorrelation_relmat.tsv", table(R))
