@@ -31,8 +31,8 @@ from workflows.compute.regression import VARIATION, missingness_patterns
 
 METHOD = "Freedman-Lane, largest |t|"
 TIE = 1e-5
-BLOCK_RELABELLINGS = 256
-BLOCK_TESTS = 512
+BLOCK_RELABELLINGS = 512
+BLOCK_TESTS = 256
 MIN_DF_FLOAT32 = 30
 LOW_REST = 0.05
 NO_REST = 1e-12
