@@ -90,16 +90,8 @@ def read_matrices(path: Path, request: SourceRequest, name: str = "xcpd") -> Mea
     problems: list[SourceProblem] = []
     runs = list(_runs(path, request, problems))
     modalities = modality_names(run.name for run in runs)
-    families: dict[tuple[str, str], list[_Run]] = {}
-    for run in runs:
-        families.setdefault((run.atlas, run.variant), []).append(run)
-    several = {atlas for atlas, _ in families
-               if sum(other == atlas for other, _ in families) > 1}  # fmt: skip
-    _check_size(path, families)
-    matrices = []
-    for (atlas, variant), own in families.items():
-        label = f"{atlas}_{variant}" if atlas in several and variant else atlas
-        matrices.append(_matrices(label, _first_kind(own), modalities, problems))
+    families = _families(path, runs)
+    matrices = [_matrices(label, own, modalities, problems) for label, own in families.items()]
     found = tuple(item for item in matrices if len(item.scans))
     if not found:
         raise nothing_read(path, WANTED, problems)
@@ -113,13 +105,27 @@ def read_matrices(path: Path, request: SourceRequest, name: str = "xcpd") -> Mea
     return MeasureSource(name, path, table, found, (*problems, *odd), software)
 
 
-def _check_size(path: Path, families: dict[tuple[str, str], list[_Run]]) -> None:
+def _families(path: Path, runs: list[_Run]) -> dict[str, list[_Run]]:
+    """Runs by atlas, and by how they were made where one atlas was used in several ways."""
+    found: dict[tuple[str, str], list[_Run]] = {}
+    for run in runs:
+        found.setdefault((run.atlas, run.variant), []).append(run)
+    atlases = [atlas for atlas, _ in found]
+    families = {
+        f"{atlas}_{variant}" if variant and atlases.count(atlas) > 1 else atlas: _first_kind(own)
+        for (atlas, variant), own in found.items()
+    }
+    _check_size(path, families)
+    return families
+
+
+def _check_size(path: Path, families: dict[str, list[_Run]]) -> None:
     """Refuse to read several atlases that do not fit into memory together."""
     sizes = {}
-    for (atlas, variant), runs in families.items():
+    for name, runs in families.items():
         with suppress(DatasetError):
             n_regions = len(_layout(runs[0].origin))
-            sizes[f"{atlas} {variant}".strip()] = len(runs) * n_regions * (n_regions - 1) * 4
+            sizes[name] = len(runs) * n_regions * (n_regions - 1) * 4
     if len(sizes) > 1 and sum(sizes.values()) > MAX_BYTES:
         shown = ", ".join(f"{name} ({size / 2**30:.1f} GiB)" for name, size in sizes.items())
         raise DatasetError(

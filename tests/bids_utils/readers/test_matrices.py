@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from bids_utils.errors import DatasetError
+from bids_utils.readers import matrices
 from bids_utils.readers.matrices import read_matrices
 from bids_utils.readers.records import SourceRequest
 from workflows.compute.measures import edge_labels, edge_vector
@@ -58,6 +59,23 @@ def test_tables_without_names_of_rows_are_read(tmp_path, write):
     (found,) = read_matrices(tmp_path, ALL, "giga_connectome").matrices
     assert found.regions == ("0", "1", "2")
     assert found.edges[0, 2] == pytest.approx(np.arctanh(-0.3))
+
+
+def test_old_names_of_xcpd_are_read(tmp_path, write):
+    stem = "sub-01_ses-pre_task-rest_space-MNI_atlas-Gordon_measure-pearsoncorrelation_conmat"
+    write(f"{stem}.tsv", table(R))
+    (found,) = read_matrices(tmp_path, ALL).matrices
+    assert found.atlas == "Gordon"
+    assert found.edges[0, 0] == pytest.approx(np.arctanh(0.1))
+
+
+def test_atlases_that_do_not_fit_together_ask_for_a_choice(tmp_path, write, monkeypatch):
+    monkeypatch.setattr(matrices, "MAX_BYTES", 40)
+    for atlas in "AB":
+        write(f"sub-01_ses-a_seg-{atlas}_stat-pearsoncorrelation_relmat.tsv", table(R))
+    with pytest.raises(DatasetError, match=r"too much memory: A .*, B .*sources: atlases"):
+        read_matrices(tmp_path, ALL)
+    assert read_matrices(tmp_path, SourceRequest(atlases=("A",))).matrices[0].atlas == "A"
 
 
 def test_a_region_that_one_scan_lacks_is_nan_there_and_no_edge_moves(tmp_path, make_xcpd):
