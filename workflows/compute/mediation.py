@@ -251,8 +251,9 @@ def _joined(*names):
 def _cautious_share(rows):
     """Proportions mediated without values where they mean nothing."""
     values = ["estimate", "standard_error", "ci_low", "ci_high", "p", "bca_low", "bca_high"]
-    for number in np.flatnonzero(rows["path"] == SHARE):
-        own = rows[(rows["term"] == rows["term"].iloc[number]) & (rows["path"] == "total")].iloc[0]
+    paths, terms = rows["path"].to_numpy(), rows["term"].to_numpy()
+    for number in np.flatnonzero(paths == SHARE):
+        own = rows.iloc[np.flatnonzero((terms == terms[number]) & (paths == "total"))[0]]
         share, reason = rows["estimate"].iloc[number], ""
         if not (own["ci_low"] > 0 or own["ci_high"] < 0):
             reason = "not shown: the total effect cannot be told from 0"

@@ -17,6 +17,8 @@ from workflows.compute.bootstrap import (
     inversion_p,
     percentile_interval,
     regress,
+    widened_confidence,
+    widened_p,
 )
 
 PATH_COLUMNS = [
@@ -95,9 +97,10 @@ def path_rows(
     """Rows of all path terms and effects, PATH_COLUMNS, and the draws they come from.
 
     Path terms have t intervals of ordinary least squares, or percentile intervals where
-    clusters are resampled; effects have percentile and BCa intervals and, if they are one
-    product, Sobel's (1982) standard error. The standard error of a bootstrap row is the standard
-    deviation of its resamples.
+    clusters are resampled; effects have percentile and BCa intervals, widened for small samples
+    (`widened_confidence` with the degrees of freedom of the largest regression), and, if they are
+    one product, Sobel's (1982) standard error. The standard error of a bootstrap row is the
+    standard deviation of its resamples.
 
     Parameters
     ----------
@@ -114,23 +117,21 @@ def path_rows(
     columns = centred_columns(model.columns)
     draws = draw(columns, partial(_quantities, model), resampling, rng)
     rows = _bootstrap_rows(model, draws, resampling)
+    error, df = _term_errors(model, columns)
     if resampling.clusters is None:
-        _put_t_rows(rows, model, columns, resampling.confidence)
-    error = _term_errors(model, columns)[0]
-    rows["sobel_standard_error"] = [np.nan] * len(model.terms) + [
-        _sobel(effect, draws.estimate, error) for effect in model.effects
-    ]
+        _put_t_rows(rows, error, df, resampling.confidence)
     labels = (*model.terms, *model.effects)
-    table = pd.DataFrame({name: rows[name] for name in rows})
-    table = table.assign(
-        path=[label.path for label in labels],
-        term=[label.term for label in labels],
-        mediator=[label.mediator for label in labels],
-        standardised=draws.estimate * np.array([label.scale for label in labels]),
-        n=len(columns),
-        note=_resample_note(draws, resampling),
-    )
-    return table[PATH_COLUMNS], draws
+    rows |= {
+        "path": [label.path for label in labels],
+        "term": [label.term for label in labels],
+        "mediator": [label.mediator for label in labels],
+        "standardised": draws.estimate * np.array([label.scale for label in labels]),
+        "sobel_standard_error": [np.nan] * len(error)
+        + [_sobel(effect, draws.estimate, error) for effect in model.effects],
+        "n": np.full(len(labels), len(columns)),
+        "note": [_resample_note(rows, draws, resampling)] * len(labels),
+    }
+    return pd.DataFrame({name: rows[name] for name in PATH_COLUMNS}), draws
 
 
 def centred_columns(columns: np.ndarray) -> np.ndarray:
@@ -166,10 +167,13 @@ def _quantities(model, products):
 
 
 def _bootstrap_rows(model, draws, resampling):
-    low, high = percentile_interval(draws.values, resampling.confidence)
-    bca_low, bca_high = bca_interval(draws, resampling.confidence)
+    size = _sample_size(model, draws, resampling)
+    confidence = widened_confidence(resampling.confidence, *size)
+    low, high = percentile_interval(draws.values, confidence)
+    bca_low, bca_high = bca_interval(draws, confidence)
     enough = draws.values.shape[1] > 1
     error = draws.values.std(axis=1, ddof=1) if enough else np.full(len(low), np.nan)
+    p = widened_p(inversion_p(draws.values), *size)
     return {
         "estimate": draws.estimate,
         "standard_error": error,
@@ -178,15 +182,22 @@ def _bootstrap_rows(model, draws, resampling):
         "interval": np.full(len(low), PERCENTILE, dtype=object),
         "df": np.full(len(low), np.nan),
         "statistic": np.full(len(low), np.nan),
-        "p": np.where(np.isfinite(low), inversion_p(draws.values), np.nan),
+        "p": np.where(np.isfinite(low), p, np.nan),
         "bca_low": bca_low,
         "bca_high": bca_high,
     }
 
 
-def _put_t_rows(rows, model, columns, confidence):
-    error, df = _term_errors(model, columns)
-    first = slice(0, len(model.terms))
+def _sample_size(model, draws, resampling):
+    """Participants and degrees of freedom, or clusters and clusters - 1."""
+    if resampling.clusters is not None:
+        return len(draws.strata), max(len(draws.strata) - 1, 1)
+    n_terms = max(len(predictors) for _, predictors in model.equations)
+    return len(model.columns), len(model.columns) - n_terms
+
+
+def _put_t_rows(rows, error, df, confidence):
+    first = slice(0, len(error))
     estimate = rows["estimate"][first]
     half = stats.t.ppf((1 + confidence) / 2, df) * error
     values = {
@@ -230,11 +241,13 @@ def _sobel(effect, estimate, error):
     return abs(factor) * np.sqrt(squares)
 
 
-def _resample_note(draws, resampling):
+def _resample_note(rows, draws, resampling):
     notes = []
     if draws.n_degenerate:
         made = resampling.n_bootstraps
         notes.append(f"{draws.n_degenerate} of {made} resamples could not be fitted")
     if resampling.clusters is not None and len(draws.strata) < FEW_CLUSTERS:
-        notes.append(f"only {len(draws.strata)} clusters: the intervals are too narrow")
+        notes.append(f"only {len(draws.strata)} clusters: the intervals are not reliable")
+    if not np.isfinite(rows["ci_low"]).any():
+        notes.append("no bootstrap interval: too few resamples for so small a sample")
     return "; ".join(notes)
