@@ -215,7 +215,7 @@ def _number(value, sign=False):
     if not np.isfinite(value):
         return "n/a"
     size, plus = abs(value), "+" if sign else ""
-    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 3
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or not size else 3
     kind = f"{plus}.{digits}f" if size >= 5e-4 or not size else f"{plus}.1e"
     return f"{value:{kind}}".replace("-", "\N{MINUS SIGN}")
 

@@ -64,7 +64,8 @@ def participant_flow(flow: pd.DataFrame) -> Figure:
     ----------
     flow : DataFrame
         Columns step, detail, arm, n, reason. Rows with a reason count who was lost ("all" or
-        an arm) and stand under the step with the same detail, else under the last one.
+        an arm). They stand under the row of the same step and detail, else under the first
+        one with the same detail, else under the last step.
     """
     levels = _levels(flow)
     if not levels:
@@ -106,10 +107,9 @@ def _levels(flow: pd.DataFrame) -> list[_Level]:
 def _with_reasons(levels, rows):
     if not levels:
         return levels
-    details = [level.detail for level in levels]
     texts: dict[int, list[str]] = {}
     for row in rows.itertuples():
-        place = details.index(row.detail) if row.detail in details else len(levels) - 1
+        place = _place_of(levels, row)
         arm = "" if str(row.arm) == ALL else f"{row.arm}: "
         words = _lines(f"{row.n:.0f}  {arm}{row.reason}", WIDTH_IN - NAME_IN - 0.4, most=1)
         texts.setdefault(place, []).extend(words)
@@ -120,6 +120,15 @@ def _with_reasons(levels, rows):
             lines = [*lines[: MOST_REASONS - 1], f"… and {left} more reasons, see the table"]
         levels[place] = _Level(level.name, level.detail, level.counts, level.lost, tuple(lines))
     return levels
+
+
+def _place_of(levels, row):
+    name = f"{row.step}: {row.detail}" if row.detail else str(row.step)
+    same = [place for place, level in enumerate(levels) if level.name == name]
+    if row.detail:
+        same += [place for place, level in enumerate(levels) if level.detail == row.detail]
+    steps = [place for place, level in enumerate(levels) if not level.detail]
+    return [*same, *steps[-1:], len(levels) - 1][0]
 
 
 def _columns(levels):
