@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import expit
 
 L1_RATIOS = (0.1, 0.5, 0.9)
-FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)
+FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.03)
 RIDGE_FRACTIONS = (1000.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.01)
 MAX_STEPS = 1000
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
 NEWTON_STEPS = 25
 
 

@@ -259,27 +259,30 @@ def _fold(
     intervals: bool,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Predictions of each model for the test rows; 2 x n_test limits of the last model."""
-    splits = _splits(problem, train, test, rng)
+    untuned = problem.spec.method == "cpm" and not intervals
+    splits = _splits(problem, train, test, rng, brain_inside=not untuned)
     values = {"mean": np.full(len(test), problem.target[train].mean())}
     limits = np.full((2, len(test)), np.nan)
     chosen = {}
     for model in problem.models:
         learner = _learner(problem, model, chosen.get("clinical"))
-        chosen[model], final, inner = _tuned(problem, splits, learner)
+        used = splits[:1] if untuned and model != "clinical" else splits
+        chosen[model], final, inner = _tuned(problem, used, learner)
         values[model] = _on_target_scale(problem, final[:, chosen[model]])
         if intervals and model == problem.models[-1]:
             limits = _limits(problem, splits[1:], [pair[:, chosen[model]] for pair in inner])
     return values, limits
 
 
-def _splits(problem, train, test, rng):
+def _splits(problem, train, test, rng, brain_inside):
+    """The split of the fold, then those of its inner folds (brain features where needed)."""
     inner = _folds(problem, train, problem.spec.n_inner, rng)
     parts = [(train, test)]
     parts += [(train[inner != k], train[inner == k]) for k in range(inner.max() + 1)]
     splits = []
     for rows, valid in parts:
         brain = (np.empty((0, 0)),) * 3
-        if problem.brain.shape[1]:
+        if problem.brain.shape[1] and (brain_inside or not splits):
             steps = _steps(problem)
             first = steps.fit(problem.brain[rows]).transform(problem.brain[rows])
             both = steps.transform(problem.brain[np.concatenate([valid, test])])
@@ -332,7 +335,10 @@ def _learner(
 
 
 def _tuned(problem, splits, learner):
-    """Best candidate of the inner folds, its predictors for the test rows, and the inner ones."""
+    """Best candidate of the inner folds, all predictors for the test rows, and the inner ones.
+
+    Without inner folds (a model with nothing to tune) the first candidate.
+    """
     inner = [learner(split) for split in splits[1:]]
     loss = sum(
         _loss(problem, split.valid, found[: len(split.valid)])

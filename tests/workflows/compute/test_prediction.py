@@ -48,13 +48,13 @@ def test_targets_of_the_test_rows_cannot_change_a_prediction(method, kind):
 
 @pytest.mark.parametrize("method", ["elastic_net", "ridge", "cpm"])
 def test_noise_has_no_skill_in_any_direction(method):
-    found = []
+    found, spec = [], replace(QUICK, method=method, n_folds=3, n_inner=3)
     for seed in range(16):
         rng = np.random.default_rng(seed)
-        cases = cases_of(rng.normal(size=40), rng.normal(size=(40, 300)))
-        result = predict_outcome(cases, replace(QUICK, method=method), rng)
+        cases = cases_of(rng.normal(size=30), rng.normal(size=(30, 100)))
+        result = predict_outcome(cases, spec, rng)
         found.append(score(result, "brain", "r"))
-        assert score(result, "brain", "R2") < 0.3
+        assert score(result, "brain", "R2") < 0.5
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(16)
 
 
@@ -117,7 +117,7 @@ def test_p_of_a_strong_signal_is_the_smallest_and_the_clinical_share_stays_in_th
     rng = np.random.default_rng(7)
     baseline, edges = rng.normal(size=40), rng.normal(size=(40, 10))
     target = 2 * baseline + 0.3 * rng.normal(size=40)
-    spec = replace(QUICK, n_permutations=9)
+    spec = replace(QUICK, method="ridge", n_permutations=9)
     result = predict_outcome(cases_of(target, edges, {"baseline": baseline}), spec, rng)
     p = result.scores.set_index(["model", "metric"])["p"]
     assert p["clinical", "r"] == p["clinical", "R2"] == p["clinical", "MAE"] == 0.1
