@@ -110,6 +110,15 @@ class ScoreSettings(Section):
     moment: Moment | None = None
 
 
+class CompositeSettings(Section):
+    """A composite of declared scores, the mean in units of their baseline SD."""
+
+    name: str
+    scores: Annotated[tuple[str, ...], Field(min_length=2)]
+    min_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    better: Literal["lower", "higher"] = "lower"
+
+
 class ModelSettings(Section):
     """A model beside the standard ones, fitted to each region and edge.
 
@@ -240,6 +249,7 @@ class GroupSettings(Section):
     randomised: bool = False
     covariates: tuple[str, ...] = ()
     scores: tuple[ScoreSettings, ...] = ()
+    composites: tuple[CompositeSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     mechanisms: tuple[MechanismSettings, ...] = ()
     processes: tuple[ProcessSettings, ...] = ()
@@ -253,6 +263,13 @@ class GroupSettings(Section):
     @model_validator(mode="after")
     def _check_names(self) -> GroupSettings:
         parts = (self.models, self.mechanisms, self.processes, self.predictions)
+        declared = [score.name for score in self.scores]
+        for composite in self.composites:
+            unknown = [name for name in composite.scores if name not in declared]
+            if unknown:
+                raise ValueError(
+                    f"composites: {composite.name}: '{unknown[0]}' is not among scores"
+                )
         names = [part.name for group in parts for part in group]
         twice = {name for name in names if names.count(name) > 1} | (set(names) & STANDARD_MODELS)
         if twice:

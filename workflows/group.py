@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from nipype.interfaces.utility import IdentityInterface, Merge
@@ -11,10 +12,13 @@ from pydantic import TypeAdapter
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import strip_label
-from configs.scales import ScoreDefinition, complete_score
-from configs.settings import GroupSettings, ModelSettings, Settings
+from bids_utils.phenotype import ScoreRule
+from configs.scales import complete_score
+from configs.settings import GroupSettings, ModelSettings, ScoreSettings, Settings
+from workflows.compute.composite import CompositeSpec
 from workflows.compute.design import DesignRequest
 from workflows.compute.results import ModelKind, ModelSpec
+from workflows.compute.scale import Scale
 from workflows.interfaces.group import (
     Analysis,
     CohortFlow,
@@ -23,6 +27,7 @@ from workflows.interfaces.group import (
     MeasureChange,
     SaveGroup,
 )
+from workflows.interfaces.outcomes import REQUEST, PatientOutcomes, ScoreRequest
 
 DERIVED_TABLES = (
     "sub-*/ses-*/anat/*_morph.tsv",
@@ -61,37 +66,42 @@ def init_group_wf(
     settings : Settings
         Settings of the study.
     """
-    group, order = settings.group, _session_order(settings)
     files_read = existing(bids_dir, DATASET_TABLES)
     tables: dict[str, str | list[str]] = {"bids_dir": str(bids_dir), "table_files": files_read}
     collect = _collect_node(output_dir, measures_table, settings, tables)
-    compared = list(settings.sessions.compared or ())
-    change = Node(MeasureChange(session_order=order, compared=compared), "change")
-    models = _analysis_nodes(settings, tables)
+    change = _change_node(settings)
+    outcomes = Node(PatientOutcomes(asked=score_request(settings), **tables), "outcomes")
+    analyses = _analysis_nodes(settings, tables)
     model_files = Node(Merge(1, ravel_inputs=True), "model_files")
-    problem_files = Node(Merge(3, ravel_inputs=True), "problem_files")
-    flow = _flow_node(group, tables)
-    files = Node(Merge(9, ravel_inputs=True), "files")
+    problem_files = Node(Merge(4, ravel_inputs=True), "problem_files")
+    arm_column = settings.group.arm_column or ""
+    flow = Node(CohortFlow(arm_column=arm_column, **tables), "flow")
+    files = Node(Merge(10, ravel_inputs=True), "files")
     save_group = Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True)
     outputnode = Node(IdentityInterface(["group_dir", "group_files"]), "outputnode")
     workflow = Workflow(name)
     workflow.connect(
         [
             (collect, change, _same("measures_file visits_file connectivity_file scans_file")),
-            (collect, models, _same("measures_file connectivity_file scans_file edges_file")),
-            (change, models, _same("waves_file sessions pair")),
-            (models, model_files, [("model_files", "in1")]),
+            (change, outcomes, [("sessions", "scanned_sessions")]),
+            (collect, analyses, _same("measures_file connectivity_file scans_file edges_file")),
+            (change, analyses, _same("waves_file sessions pair")),
+            (outcomes, analyses, _same("scores_file score_sessions")),
+            (analyses, model_files, [("model_files", "in1")]),
             (collect, problem_files, [("problems_file", "in1")]),
             (change, problem_files, [("problems_file", "in2")]),
-            (models, problem_files, [("problems_file", "in3")]),
+            (outcomes, problem_files, [("problems_file", "in3")]),
+            (analyses, problem_files, [("problems_file", "in4")]),
             (collect, flow, _same("visits_file")),
             (change, flow, _same("change_file pair")),
-            (models, flow, [("sensitivity_file", "sensitivity_files")]),
+            (outcomes, flow, _same("scores_file")),
+            (analyses, flow, [("sensitivity_file", "sensitivity_files")]),
             (model_files, flow, [("out", "model_files")]),
             (problem_files, flow, [("out", "problem_files")]),
             (collect, files, _numbered("measures_file connectivity_file scans_file edges_file")),
             (change, files, _numbered("change_file connectivity_change_file pairs_file", 5)),
             (flow, files, _numbered("flow_file problems_file", 8)),
+            (outcomes, files, _numbered("outcome_files", 10)),
             (files, save_group, [("out", "files")]),
             (model_files, save_group, [("out", "model_files")]),
             (flow, save_group, [("sensitivity_file", "sensitivity_file")]),
@@ -99,6 +109,41 @@ def init_group_wf(
         ]
     )
     return workflow
+
+
+def score_request(settings: Settings) -> str:
+    """What the scores of a study are asked, as JSON of ScoreRequest."""
+    group = settings.group
+    scales = {score.name: scale_of(score) for score in group.scores}
+    composites = tuple(
+        CompositeSpec(
+            made.name, tuple(scales[name] for name in made.scores), made.min_share, made.better
+        )
+        for made in group.composites
+    )
+    request = ScoreRequest(
+        scales=tuple(scales.values()),
+        outcomes=tuple(score.name for score in group.scores if score.role == "outcome"),
+        rules=tuple(
+            ScoreRule(score.name, scale.minimum, scale.maximum, score.moment)
+            for score, scale in zip(group.scores, scales.values(), strict=True)
+        ),
+        composites=composites,
+        moments={strip_label(k, "ses"): v for k, v in settings.sessions.moments.items()},
+        sessions=tuple(_session_order(settings)),
+        pair=settings.sessions.compared,
+        arm_column=group.arm_column or "",
+        reference_arm=group.reference_arm or "",
+        characteristics=_covariates(group),
+        confidence=group.confidence,
+    )
+    return REQUEST.dump_json(request).decode()
+
+
+def scale_of(score: ScoreSettings) -> Scale:
+    """Scale of a declared score, filled from scales.yaml."""
+    known = complete_score(score.model_dump(exclude_none=True))
+    return Scale(**known.model_dump(exclude={"scale", "sources"}))
 
 
 def model_specs(settings: Settings) -> list[ModelSpec]:
@@ -129,11 +174,13 @@ def model_specs(settings: Settings) -> list[ModelSpec]:
         specs.append(replace(change, name=kind, kind=kind, planned=adjusted))
     for score in group.scores:
         if score.role == "outcome":
-            specs += _score_specs(complete_score(score.model_dump(exclude_none=True)), change)
+            specs += _score_specs(scale_of(score), change)
+    for made in group.composites:
+        specs += _score_specs(Scale(made.name, made.better), change)
     return specs + [_declared(model, change) for model in group.models]
 
 
-def _score_specs(score: ScoreDefinition, change: ModelSpec) -> list[ModelSpec]:
+def _score_specs(score: Scale, change: ModelSpec) -> list[ModelSpec]:
     label = file_label(score.name)
     symptoms = replace(
         change,
@@ -226,6 +273,7 @@ def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> M
         n_permutations=correction.n_permutations,
         network_threshold=correction.network_threshold or 0.0,
         random_seed=settings.random_seed,
+        planned_days=list(accumulate(settings.sessions.interval_days or (), initial=0.0)),
         **tables,
     )
     asked = analyses_of(settings)
@@ -234,9 +282,9 @@ def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> M
     return nodes
 
 
-def _flow_node(group: GroupSettings, tables: dict[str, str | list[str]]) -> Node:
-    scores = [score.name for score in group.scores]
-    return Node(CohortFlow(arm_column=group.arm_column or "", scores=scores, **tables), "flow")
+def _change_node(settings: Settings) -> Node:
+    compared = [strip_label(label, "ses") for label in settings.sessions.compared or ()]
+    return Node(MeasureChange(session_order=_session_order(settings), compared=compared), "change")
 
 
 def _found(path: Path, advice: str) -> str:

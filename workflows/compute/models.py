@@ -36,6 +36,7 @@ from workflows.compute.results import (
 )
 
 BUILT_IN = ("interval_days", "fd_change", "icv")
+SCORE = "score"
 PERMUTED = frozenset({"change", "symptoms", "remission"})
 SCORE_KINDS = CORRELATIONS | {"remission"}
 
@@ -116,6 +117,8 @@ def wanted_families(spec: ModelSpec, families: tuple[Family, ...]) -> Iterator[F
         if spec.measures and family.measure not in spec.measures:
             continue
         if spec.only_incomplete and not is_incomplete(family):
+            continue
+        if spec.kind in SCORE_KINDS and family.modality == SCORE:
             continue
         chosen = family.only(spec.regions) if spec.regions else family
         if len(chosen.labels):

@@ -22,7 +22,8 @@ from nipype.interfaces.base import (
 
 from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.errors import DatasetError
-from bids_utils.phenotype import list_problems, read_participants
+from bids_utils.identifiers import compare_identifiers
+from bids_utils.phenotype import read_participants
 from bids_utils.sessions import OrderRule
 from workflows.compute.change import change_table, difference, paired_rows, session_pairs
 from workflows.compute.design import level_text
@@ -46,8 +47,10 @@ from workflows.interfaces.derived_measures import (
 from workflows.interfaces.group_cohort import (
     GroupFiles,
     Study,
+    StudyOrder,
     compared_sessions,
     load_cohort,
+    load_scores,
     load_study,
 )
 from workflows.interfaces.group_tables import dictionary_of, load_table, save_table
@@ -141,7 +144,7 @@ class MeasureChange(SimpleInterface):
         order, folder = tuple(self.inputs.session_order), Path(runtime.cwd)
         placed, pairs, problems = placed_visits(load_table(self.inputs.visits_file), order)
         changes = change_table(load_table(self.inputs.measures_file), pairs)
-        sessions = session_sequence(placed, order)
+        sessions = session_sequence(placed, order) or list(order)
         self._results["sessions"] = sessions
         self._results["pair"] = compared_sessions(sessions, tuple(self.inputs.compared))
         self._results["waves_file"] = save_table(placed, folder / "waves.tsv")
@@ -166,7 +169,10 @@ class _AnalysisInputSpec(BaseInterfaceInputSpec):
     connectivity_file = File(exists=True, desc="Fisher z, n_scans x n_edges (.npy)")
     scans_file = File(exists=True, desc="scan of each row of connectivity_file")
     edges_file = File(exists=True, desc="regions of each column of connectivity_file")
+    scores_file = File(exists=True, mandatory=True, desc="declared scores of the participants")
     sessions = traits.List(traits.Str, mandatory=True, desc="sessions in the order of time")
+    score_sessions = traits.List(traits.Str, mandatory=True, desc="sessions with scores")
+    planned_days = traits.List(traits.Float, desc="days of the sessions by the settings")
     pair = traits.List(traits.Str, mandatory=True, desc="baseline and follow-up")
     bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
     table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
@@ -202,7 +208,7 @@ class _CohortFlowInputSpec(BaseInterfaceInputSpec):
     problem_files = InputMultiPath(File(exists=True), desc="problems of all nodes")
     pair = traits.List(traits.Str, mandatory=True, desc="baseline and follow-up")
     arm_column = traits.Str(desc="column of the arm, or empty")
-    scores = traits.List(traits.Str, desc="names of the symptom scores")
+    scores_file = File(exists=True, mandatory=True, desc="declared scores of the participants")
     bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
     table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
 
@@ -280,8 +286,14 @@ def study_of(inputs: TraitedSpec) -> Study:
         for name in ("connectivity", "scans", "edges")
         if isdefined(getattr(inputs, f"{name}_file"))
     }
-    files = GroupFiles(inputs.measures_file, inputs.waves_file, **paths)
-    return load_study(files, Path(inputs.bids_dir), tuple(inputs.sessions), tuple(inputs.pair))
+    files = GroupFiles(inputs.measures_file, inputs.waves_file, inputs.scores_file, **paths)
+    order = StudyOrder(
+        tuple(inputs.sessions),
+        tuple(inputs.score_sessions),
+        tuple(inputs.pair),
+        tuple(inputs.planned_days),
+    )
+    return load_study(files, Path(inputs.bids_dir), order)
 
 
 def save_analysed(folder: Path, result: Analysed) -> dict[str, str | list[str]]:
@@ -304,12 +316,11 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
         known = people[inputs.arm_column].dropna()
         arms = arms.where(~arms.index.isin(known.index), known.map(level_text).reindex(everyone))
     scans = list(scan_steps(visits, changes, pair))
-    change = load_cohort(Path(inputs.bids_dir), pair, everyone).score_change
+    scores = load_scores(inputs.scores_file)
+    change = load_cohort(Path(inputs.bids_dir), scores, pair, everyone).score_change
     steps = [("in participants.tsv", "", frozenset(people.index)), *scans]
     steps += [
-        ("score at both", name, frozenset(change.index[change[name].notna()]))
-        for name in inputs.scores
-        if name in change
+        ("score at both", name, frozenset(change.index[change[name].notna()])) for name in change
     ]
     usable = {detail: found for step, detail, found in scans if step == "usable pair"}
     tests = joined_tables(inputs.model_files)
@@ -318,18 +329,16 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
 
 
 def dataset_problems(inputs: TraitedSpec) -> list[Problem]:
-    """Values set aside when reading the dataset, and participants it does not list."""
-    bids_dir = Path(inputs.bids_dir)
-    texts = list_problems(bids_dir, tuple(inputs.scores))
-    problems = [Problem(text, "dataset", "the value is not used") for text in texts]
-    listed = read_participants(bids_dir).index
-    scanned = load_table(inputs.visits_file)["participant_id"].drop_duplicates()
-    if not inputs.arm_column:
-        return problems
-    return problems + [
-        Problem("not in participants.tsv", f"sub-{label}", "add the row: the arm is unknown")
-        for label in scanned
-        if label not in listed
+    """Participants with measures or scores that participants.tsv does not list."""
+    listed = read_participants(Path(inputs.bids_dir)).index
+    tables = [load_table(inputs.visits_file), load_table(inputs.scores_file)]
+    seen = pd.concat([table["participant_id"] for table in tables]).drop_duplicates()
+    compared = compare_identifiers(seen, listed)
+    if not inputs.arm_column and not len(listed):
+        return []
+    return [
+        Problem(text, "participants.tsv", "correct the name, or add the row: the arm is unknown")
+        for text in compared.sentences("the measures and scores", "participants.tsv")
     ]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bids_utils.errors import DatasetError
-from bids_utils.phenotype import read_participants, read_scores
+from bids_utils.phenotype import read_participants
 from workflows.compute.families import (
     Cohort,
     Family,
@@ -19,7 +19,9 @@ from workflows.compute.families import (
     score_change,
     score_table,
 )
+from workflows.compute.models import SCORE
 from workflows.interfaces.group_tables import load_table
+from workflows.interfaces.outcomes import score_values
 
 
 @dataclass(frozen=True)
@@ -28,30 +30,82 @@ class GroupFiles:
 
     measures: str
     waves: str
+    scores: str
     connectivity: str = ""
     scans: str = ""
     edges: str = ""
 
 
 @dataclass(frozen=True)
+class StudyOrder:
+    """Sessions in the order of time, those with scans and those with scores, and the pair.
+
+    `planned_days` are the days from the first session on by the settings, if they say so.
+    """
+
+    sessions: tuple[str, ...]
+    score_sessions: tuple[str, ...]
+    pair: tuple[str, str]
+    planned_days: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Study:
-    """Cohort and families of tests in the same order of participants."""
+    """Cohort and families of tests in the same order of participants.
+
+    `moments` has one row per (score, session) with the moment it was taken (None: unknown).
+    """
 
     cohort: Cohort
     families: tuple[Family, ...]
-    sessions: tuple[str, ...]
+    order: StudyOrder
+    moments: dict[tuple[str, str], str | int | None]
 
 
-def load_study(
-    files: GroupFiles, bids_dir: Path, sessions: tuple[str, ...], pair: tuple[str, str]
-) -> Study:
+def load_study(files: GroupFiles, bids_dir: Path, order: StudyOrder) -> Study:
     """Everything that the models of a study are fitted to."""
-    waves = load_table(files.waves)
-    compared = (sessions.index(pair[0]), sessions.index(pair[1]))
-    people = participants_of(waves)
-    families = region_families(load_table(files.measures), waves, sessions, compared, people)
-    families += load_edges(files, waves, (sessions, compared, people))
-    return Study(load_cohort(bids_dir, pair, people, waves), families, sessions)
+    waves, scores = load_table(files.waves), load_scores(files.scores)
+    people = participants_of(pd.concat([waves, scores])[["participant_id"]])
+    families: tuple[Family, ...] = ()
+    if order.sessions and len(waves):
+        compared = (order.sessions.index(order.pair[0]), order.sessions.index(order.pair[1]))
+        measures = load_table(files.measures)
+        families = region_families(measures, waves, order.sessions, compared, people)
+        families += load_edges(files, waves, (order.sessions, compared, people))
+    families += score_families(scores, order, people)
+    cohort = load_cohort(bids_dir, scores, order.pair, people)
+    moments = {
+        (str(row.score), str(row.session_id)): row.moment
+        for row in scores.drop_duplicates(["score", "session_id"]).itertuples()
+    }
+    return Study(replace(cohort, days=_days(waves, order, people)), families, order, moments)
+
+
+def load_scores(path: str) -> pd.DataFrame:
+    """Scores of the participants; session "" for those that belong to none."""
+    table = load_table(path)
+    moments = [_moment(moment) for moment in table["moment"]]
+    return table.assign(moment=pd.Series(moments, index=table.index, dtype=object))
+
+
+def score_families(
+    scores: pd.DataFrame, order: StudyOrder, people: list[str]
+) -> tuple[Family, ...]:
+    """One family per score with values in two sessions: its own change is modelled too."""
+    families = []
+    labels = pd.DataFrame({"region": [""], "region_a": [None], "region_b": [None]})
+    for name in dict.fromkeys(scores["score"]):
+        values = score_values(scores, str(name), (order.score_sessions, people))
+        there = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
+        if len(there) < 2:
+            continue
+        sessions = tuple(order.score_sessions[place] for place in there)
+        both = set(order.pair) <= set(sessions)
+        pair = tuple(map(sessions.index, order.pair)) if both else (0, len(sessions) - 1)
+        families.append(
+            Family(SCORE, str(name), "", "points", labels, values[there], sessions, pair)
+        )
+    return tuple(families)
 
 
 def load_edges(
@@ -73,23 +127,37 @@ def load_edges(
 
 
 def load_cohort(
-    bids_dir: Path, pair: tuple[str, str], people: list[str], waves: pd.DataFrame | None = None
+    bids_dir: Path, scores: pd.DataFrame, pair: tuple[str, str], people: list[str]
 ) -> Cohort:
-    """Columns of participants.tsv, scores and days, one row per participant."""
-    scores = score_table(read_scores(bids_dir), people)
-    days = pd.DataFrame(index=people)
-    if waves is not None:
-        known = waves.drop_duplicates(["participant_id", "session_id"])
-        keyed = known.set_index(["participant_id", "session_id"])["days_from_baseline"]
-        wide = keyed.unstack()  # noqa: PD010 (each pair is there once)
-        days = wide.reindex(people).astype(float)
+    """Columns of participants.tsv and scores, one row per participant."""
+    table = score_table(scores, people)
     return Cohort(
         participants=read_participants(bids_dir).reindex(people),
-        score_change=score_change(scores, pair),
-        scores=scores,
-        days=days,
+        score_change=score_change(table, pair),
+        scores=table,
         pair=pair,
     )
+
+
+def _days(waves: pd.DataFrame, order: StudyOrder, people: list[str]) -> pd.DataFrame:
+    """Days from baseline per participant and session; planned ones where no date is known."""
+    labels = list(dict.fromkeys([*order.score_sessions, *order.sessions]))
+    days = pd.DataFrame(np.nan, index=people, columns=labels)
+    known = waves.drop_duplicates(["participant_id", "session_id"])
+    keyed = known.set_index(["participant_id", "session_id"])["days_from_baseline"].astype(float)
+    for label in labels:
+        days[label] = keyed.reindex([(who, label) for who in people]).to_numpy()
+    for label, planned in zip(order.score_sessions, order.planned_days, strict=False):
+        if days[label].isna().all():
+            days[label] = planned
+    return days
+
+
+def _moment(value: object) -> str | int | None:
+    if pd.isna(value) or value == "":
+        return None
+    text = str(value).removesuffix(".0")
+    return int(text) if text.isdecimal() else text
 
 
 def compared_sessions(known: list[str], wanted: tuple[str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.names import strip_label, with_prefix
+from workflows.interfaces.group_columns import DESCRIPTIONS, UNITS
 
 LABELS = {"participant_id": "sub", "session_id": "ses", "baseline": "ses", "followup": "ses"}
 TEXTS = (
@@ -22,102 +23,15 @@ TEXTS = (
     "reason",
     "status",
     "note",
+    "score",
+    "level",
+    "moment",
+    "term",
+    "arm",
+    "reference",
+    "mediator",
+    "path",
 )
-DESCRIPTIONS: dict[str, str] = {
-    "participant_id": "Participant.",
-    "session_id": "Session.",
-    "modality": "Kind of image: T1w, bold, or bold_<task> where there are several tasks.",
-    "measure": (
-        "volume: grey matter of a region; tissue_volume: gm, wm, csf and the brain mask (icv); "
-        "mean_connectivity: mean Fisher z of a region's edges to regions seen in every session; "
-        "connectivity: Fisher z of one edge; fd_mean: mean framewise displacement; "
-        "clean_minutes: time left after censoring; tsnr: temporal signal-to-noise ratio."
-    ),
-    "atlas": "Atlas of the regions; n/a for whole-brain measures.",
-    "region": "Region of the atlas, or what a whole-brain measure is about.",
-    "region_a": "First region of an edge.",
-    "region_b": "Second region of an edge.",
-    "value": "Value in the unit of the row; several runs are averaged, weighted by clean minutes.",
-    "unit": "Unit of the value; z is Fisher's z of a Pearson correlation.",
-    "qc": "ok, or missing where there is no usable value (the row is kept).",
-    "baseline": "First used session of the participant in time.",
-    "followup": "Later session.",
-    "interval_days": "Days from baseline to follow-up; n/a where unknown.",
-    "baseline_value": "Value at baseline.",
-    "followup_value": "Value at follow-up.",
-    "change": "Follow-up minus baseline, in the unit of the row.",
-    "percent_change": (
-        "100 x (follow-up - baseline) / mean of the two, in percent; n/a for connectivity and "
-        "all units that are not a ratio scale."
-    ),
-    "change_per_year": "Change divided by the interval in years of 365.25 days.",
-    "reliable_change": (
-        "Whether the change exceeds the error of measurement; n/a: no error model is estimated."
-    ),
-    "standard_error": (
-        "Standard error of the estimate; in change.tsv of one participant's change, n/a there: "
-        "no error model is estimated."
-    ),
-    "model": "Model: change (follow-up minus baseline by arm), baseline_adjusted (follow-up by arm "
-    "given baseline), symptoms_<score> (change with change of a score).",
-    "family": "Tests corrected together: one measure of one modality in one model.",
-    "planned": (
-        "True for the primary model of the arms (baseline_adjusted if randomised, else change) and "
-        "the declared scores; false for the other arm model and for measures of data quality."
-    ),
-    "term": "Tested term: an arm minus the reference arm, the mean change, or a score.",
-    "estimate": "Estimate of the term in the unit of the row, or a partial correlation.",
-    "ci_low": "Lower limit of the confidence interval of the estimate.",
-    "ci_high": "Upper limit of the confidence interval of the estimate.",
-    "df": "Residual degrees of freedom.",
-    "statistic": "t statistic.",
-    "p": "Two-sided p value, not corrected.",
-    "p_fdr": "p value corrected by Benjamini and Hochberg (1995) within the family.",
-    "p_fwe": "p value corrected family-wise, see fwe_method.",
-    "fwe_method": "How p_fwe was made: Holm (1979), or the largest statistic of permutations.",
-    "effect_size": (
-        "Hedges g: estimate divided by the standard deviation of change pooled within arms; d_z: "
-        "mean change divided by the standard deviation of change (both with the small-sample "
-        "factor of Hedges 1981); partial r: partial correlation."
-    ),
-    "effect_size_name": "Hedges g, d_z or partial r.",
-    "effect_low": "Lower limit of the interval of the effect size (Fisher's interval for r).",
-    "effect_high": "Upper limit of the interval of the effect size.",
-    "n": "Number of participants.",
-    "n_per_arm": "Number of participants in each arm.",
-    "formula": "Model; covariates are centred, C() are levels, '|' is 'given'.",
-    "note": "What to know when reading the row, or why it was not tested.",
-    "n_tests": "Tests of the family that were made.",
-    "power": "Wanted power.",
-    "alpha": "Level of a two-sided test.",
-    "smallest_uncorrected": "Smallest effect found with this power at alpha.",
-    "smallest_bonferroni": "Smallest effect found with this power at alpha / n_tests.",
-    "component": "Number of the network, the largest first.",
-    "n_edges": "Edges of the network.",
-    "n_nodes": "Regions of the network.",
-    "size": "Size of the network that is compared: its number of edges.",
-    "threshold": "t above which edges form networks.",
-    "n_relabellings": "Relabellings of the participants; p = (b + 1) / (n + 1).",
-    "regions": "Regions of the network, joined by semicolons.",
-    "step": "Step from the list of participants to the analysis.",
-    "detail": "Modality, score or family of the step.",
-    "arm": "Arm, or all.",
-    "reason": "Why participants are missing at this step.",
-    "what": "What was found.",
-    "where": "Participant, file, setting or model.",
-    "what_to_do": "What can be done about it.",
-    "clean_minutes": "Minutes left after censoring, summed over runs.",
-    "baseline_row": "Row of the array at baseline, counted from 0.",
-    "followup_row": "Row of the array at follow-up, counted from 0.",
-    "days_from_baseline": "Days since the participant's first session; n/a where unknown.",
-    "status": "used, excluded, missing, or broken (derivatives missing or unreadable).",
-}
-UNITS = {
-    "interval_days": "day",
-    "days_from_baseline": "day",
-    "percent_change": "percent",
-    "clean_minutes": "minute",
-}
 
 
 def load_table(path: str | Path) -> pd.DataFrame:

@@ -43,13 +43,13 @@ def run(people, change, plan=PLAN, kind="change", **fields):
 def test_a_large_change_of_connected_edges_is_found_as_a_network(people, rng):
     change = rng.normal(0, 1, (24, 21))
     first, second = np.triu_indices(NODES, 1)
-    planted = (first < 3) & (second < 3)
+    planted = second < 3
     change[:, planted] += 4 * (people["arm"] == "CBT").to_numpy()[:, None]
     result = run(people, change)
     assert (result.rows["p_fwe"][planted] == 1 / 200).all()
     assert (result.rows["p_fwe"][~planted] > 0.05).all()
     largest = result.networks.iloc[0]
-    assert (largest["term"], largest["p_fwe"]) == ("CBT - WL", 1 / 200)
+    assert largest["term"] == "CBT - WL"
     assert set("0;1;2".split(";")) <= set(largest["regions"].split(";"))
     assert result.rows["fwe_method"].unique().tolist() == [
         "Freedman-Lane, largest |t|, 199 random relabellings"

@@ -1,0 +1,149 @@
+"""What the columns of the group tables mean, and their units."""
+
+from __future__ import annotations
+
+DESCRIPTIONS: dict[str, str] = {
+    "participant_id": "Participant.",
+    "session_id": "Session.",
+    "modality": "Kind of image: T1w, bold, or bold_<task> where there are several tasks.",
+    "measure": (
+        "volume: grey matter of a region; tissue_volume: gm, wm, csf and the brain mask (icv); "
+        "mean_connectivity: mean Fisher z of a region's edges to regions seen in every session; "
+        "connectivity: Fisher z of one edge; fd_mean: mean framewise displacement; "
+        "clean_minutes: time left after censoring; tsnr: temporal signal-to-noise ratio."
+    ),
+    "atlas": "Atlas of the regions; n/a for whole-brain measures.",
+    "region": "Region of the atlas, or what a whole-brain measure is about.",
+    "region_a": "First region of an edge.",
+    "region_b": "Second region of an edge.",
+    "value": "Value in the unit of the row; several runs are averaged, weighted by clean minutes.",
+    "unit": "Unit of the value; z is Fisher's z of a Pearson correlation.",
+    "qc": "ok, or missing where there is no usable value (the row is kept).",
+    "baseline": "First used session of the participant in time.",
+    "followup": "Later session.",
+    "interval_days": "Days from baseline to follow-up; n/a where unknown.",
+    "baseline_value": "Value at baseline.",
+    "followup_value": "Value at follow-up.",
+    "change": "Follow-up minus baseline, in the unit of the row.",
+    "percent_change": (
+        "100 x (follow-up - baseline) / mean of the two, in percent; n/a for connectivity and "
+        "all units that are not a ratio scale."
+    ),
+    "change_per_year": "Change divided by the interval in years of 365.25 days.",
+    "reliable_change": (
+        "Whether the change exceeds the error of measurement; n/a: no error model is estimated."
+    ),
+    "standard_error": (
+        "Standard error of the estimate; in change.tsv of one participant's change, n/a there: "
+        "no error model is estimated."
+    ),
+    "model": "Model: change (follow-up minus baseline by arm), baseline_adjusted (follow-up by arm "
+    "given baseline), symptoms_<score> (change with change of a score).",
+    "family": "Tests corrected together: one measure of one modality in one model.",
+    "planned": (
+        "True for the primary model of the arms (baseline_adjusted if randomised, else change) and "
+        "the declared scores; false for the other arm model and for measures of data quality."
+    ),
+    "term": "Tested term: an arm minus the reference arm, the mean change, or a score.",
+    "estimate": "Estimate of the term in the unit of the row, or a partial correlation.",
+    "ci_low": "Lower limit of the confidence interval of the estimate.",
+    "ci_high": "Upper limit of the confidence interval of the estimate.",
+    "df": "Residual degrees of freedom.",
+    "statistic": "t statistic.",
+    "p": "Two-sided p value, not corrected.",
+    "p_fdr": "p value corrected by Benjamini and Hochberg (1995) within the family.",
+    "p_fwe": "p value corrected family-wise, see fwe_method.",
+    "fwe_method": "How p_fwe was made: Holm (1979), or the largest statistic of permutations.",
+    "effect_size": (
+        "Hedges g: estimate divided by the standard deviation of change pooled within arms; d_z: "
+        "mean change divided by the standard deviation of change (both with the small-sample "
+        "factor of Hedges 1981); partial r: partial correlation."
+    ),
+    "effect_size_name": "Hedges g, d_z or partial r.",
+    "effect_low": "Lower limit of the interval of the effect size (Fisher's interval for r).",
+    "effect_high": "Upper limit of the interval of the effect size.",
+    "n": "Number of participants.",
+    "n_per_arm": "Number of participants in each arm.",
+    "formula": "Model; covariates are centred, C() are levels, '|' is 'given'.",
+    "note": "What to know when reading the row, or why it was not tested.",
+    "n_tests": "Tests of the family that were made.",
+    "power": "Wanted power.",
+    "alpha": "Level of a two-sided test.",
+    "smallest_uncorrected": "Smallest effect found with this power at alpha.",
+    "smallest_bonferroni": "Smallest effect found with this power at alpha / n_tests.",
+    "component": "Number of the network, the largest first.",
+    "n_edges": "Edges of the network.",
+    "n_nodes": "Regions of the network.",
+    "size": "Size of the network that is compared: its number of edges.",
+    "threshold": "t above which edges form networks.",
+    "n_relabellings": "Relabellings of the participants; p = (b + 1) / (n + 1).",
+    "regions": "Regions of the network, joined by semicolons.",
+    "score": "Score, as declared in the settings.",
+    "moment": "When it was taken: before, after, or the number of the session of treatment.",
+    "improvement": "Change for the better, in points; negative is worse.",
+    "percent_improvement": "Improvement in percent of the way from baseline to the best value.",
+    "response": "Whether the percent improvement reached response_pct: yes or no.",
+    "remission": "Whether the cut-off was reached: yes or no; in the criteria the cut-off itself.",
+    "clinically_significant": (
+        "Jacobson & Truax (1991): recovered, improved, unchanged or deteriorated."
+    ),
+    "better": "Direction that is an improvement.",
+    "n_baseline": "Participants with a baseline score.",
+    "baseline_mean": "Mean at baseline.",
+    "baseline_sd": "Standard deviation at baseline.",
+    "response_pct": "Percent improvement that counts as response.",
+    "reliability": "Reliability of the score, 0 to 1.",
+    "smallest_reliable_change": "Change that error alone exceeds in 5 % of people.",
+    "cutoff": "Cut-off between people with and without the disorder.",
+    "cutoff_kind": "Cut-off a, b or c of Jacobson & Truax (1991).",
+    "outcome": "Outcome that is counted.",
+    "counted": "observed: people with a known outcome; worst case: missing is the worse outcome.",
+    "n_with_outcome": "Participants with the outcome.",
+    "n_missing": "Participants without a known outcome.",
+    "rate": "Share of participants with the outcome, 0 to 1, with Wilson's interval.",
+    "reference": "Arm that is compared with.",
+    "difference": "Rate of the arm minus rate of the reference, with Newcombe's interval.",
+    "number_needed": "People to be treated for one more with the outcome.",
+    "number_low": "Lower limit of the number needed.",
+    "number_high": "Upper limit of the number needed.",
+    "number_of": "Whether the number needed is of a benefit or a harm.",
+    "characteristic": "Column of participants.tsv or score at baseline.",
+    "level": "Level of a category.",
+    "n_completers": "Completers with a value.",
+    "n_dropouts": "Dropouts with a value.",
+    "completers_mean": "Mean of completers.",
+    "completers_sd": "Standard deviation of completers.",
+    "dropouts_mean": "Mean of dropouts.",
+    "dropouts_sd": "Standard deviation of dropouts.",
+    "completers_count": "Completers with this level.",
+    "dropouts_count": "Dropouts with this level.",
+    "mediator": "Variable the path goes through.",
+    "path": "Path: a (treatment to mediator), b (mediator to outcome), direct, indirect, total.",
+    "interval": "How the interval was made.",
+    "standardised": "Estimate in standard deviations.",
+    "bca_low": "Lower limit of the bias-corrected and accelerated bootstrap interval.",
+    "bca_high": "Upper limit of the bias-corrected and accelerated bootstrap interval.",
+    "claim": "mechanism, or association where the order in time does not allow more.",
+    "metric": "What is measured of the prediction.",
+    "observed": "Observed outcome.",
+    "predicted": "Outcome predicted by the fold the participant was left out of.",
+    "fold": "Fold the participant was left out in.",
+    "step": "Step from the list of participants to the analysis.",
+    "detail": "Modality, score or family of the step.",
+    "arm": "Arm, or all.",
+    "reason": "Why participants are missing at this step.",
+    "what": "What was found.",
+    "where": "Participant, file, setting or model.",
+    "what_to_do": "What can be done about it.",
+    "clean_minutes": "Minutes left after censoring, summed over runs.",
+    "baseline_row": "Row of the array at baseline, counted from 0.",
+    "followup_row": "Row of the array at follow-up, counted from 0.",
+    "days_from_baseline": "Days since the participant's first session; n/a where unknown.",
+    "status": "used, excluded, missing, or broken (derivatives missing or unreadable).",
+}
+UNITS = {
+    "interval_days": "day",
+    "days_from_baseline": "day",
+    "percent_change": "percent",
+    "clean_minutes": "minute",
+}

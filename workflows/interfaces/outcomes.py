@@ -1,0 +1,175 @@
+"""Scores of the participants: taken in once, judged by the criteria of their scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiPath,
+    OutputMultiPath,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+from pydantic import TypeAdapter
+
+from bids_utils.phenotype import ScoreRule, list_problems, read_participants, take_in_scores
+from workflows.compute.completers import compare_completers
+from workflows.compute.composite import CompositeSpec, composite_score
+from workflows.compute.design import level_text
+from workflows.compute.outcome_rates import outcome_rates, rate_differences
+from workflows.compute.outcomes import participant_outcomes
+from workflows.compute.problems import ModelError, Problem, problem_table
+from workflows.compute.scale import Scale
+from workflows.interfaces.group_tables import save_table
+
+SCORE_COLUMNS = ["participant_id", "session_id", "score", "value", "moment"]
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What a study wants to know of its scores.
+
+    `scales` are all declared scores, `outcomes` names those that are judged, `rules` says
+    their ranges and moments, `moments` when each session was.
+    """
+
+    scales: tuple[Scale, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    rules: tuple[ScoreRule, ...] = ()
+    composites: tuple[CompositeSpec, ...] = ()
+    moments: dict[str, Literal["before", "after"] | int] = field(default_factory=dict)
+    sessions: tuple[str, ...] = ()
+    pair: tuple[str, str] | None = None
+    arm_column: str = ""
+    reference_arm: str = ""
+    characteristics: tuple[str, ...] = ()
+    confidence: float = 0.95
+
+
+REQUEST = TypeAdapter(ScoreRequest)
+
+
+class _PatientOutcomesInputSpec(BaseInterfaceInputSpec):
+    asked = traits.Str(mandatory=True, desc="the request, as JSON of ScoreRequest")
+    bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
+    table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
+    scanned_sessions = traits.List(traits.Str, desc="sessions with usable measures, in time order")
+
+
+class _PatientOutcomesOutputSpec(TraitedSpec):
+    scores_file = File(exists=True, desc="all declared scores, with their moment")
+    score_sessions = traits.List(traits.Str, desc="sessions with scores, in the order of time")
+    outcome_files = OutputMultiPath(File(exists=True), desc="outcomes, criteria, rates, dropouts")
+    problems_file = File(exists=True, desc="what was set aside and why")
+
+
+class PatientOutcomes(SimpleInterface):
+    """Scores, and what became of each participant: response, remission, reliable change."""
+
+    input_spec = _PatientOutcomesInputSpec
+    output_spec = _PatientOutcomesOutputSpec
+
+    def _run_interface(self, runtime):
+        folder, request = Path(runtime.cwd), REQUEST.validate_json(self.inputs.asked)
+        people = read_participants(Path(self.inputs.bids_dir))
+        scanned = tuple(self.inputs.scanned_sessions)
+        scores, problems = taken_in(Path(self.inputs.bids_dir), request, scanned)
+        tables, more = judged(request, scores, people, request.sessions or scanned)
+        tables = {"scores": scores} | tables
+        self._results["score_sessions"] = list(score_sessions(scores, request.sessions or scanned))
+        files = [save_table(table, folder / f"{name}.tsv") for name, table in tables.items()]
+        self._results["scores_file"], self._results["outcome_files"] = files[0], files
+        table = problem_table([*problems, *more])
+        self._results["problems_file"] = save_table(table, folder / "problems.tsv")
+        return runtime
+
+
+def taken_in(
+    bids_dir: Path, request: ScoreRequest, scanned: tuple[str, ...]
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Declared scores and composites, SCORE_COLUMNS, and what was set aside."""
+    sessions = tuple(dict.fromkeys([*scanned, *request.sessions]))
+    intake = take_in_scores(bids_dir, request.rules, sessions, request.moments)
+    names = [rule.name for rule in request.rules]
+    texts = dict.fromkeys([*intake.problems, *list_problems(bids_dir, names, sessions)])
+    problems = [Problem(text, "scores", "the value is not used; see the file") for text in texts]
+    tables = [intake.scores]
+    ordered = [label for label in sessions if label in set(intake.scores["session_id"])]
+    for composite in request.composites:
+        try:
+            made = composite_score(intake.scores, composite, ordered[0] if ordered else "")
+        except ModelError as error:
+            problems.append(error.problem)
+            continue
+        moment = made.rows["session_id"].map(request.moments)
+        tables.append(made.rows.assign(moment=moment.astype(object)))
+        problems += made.problems
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True)[SCORE_COLUMNS], problems
+
+
+def judged(
+    request: ScoreRequest,
+    scores: pd.DataFrame,
+    people: pd.DataFrame,
+    sessions: tuple[str, ...],
+) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
+    """Tables of outcomes by the name of their file, and what could not be judged."""
+    scales = [scale for scale in request.scales if scale.name in request.outcomes]
+    there = [label for label in sessions if label in set(scores["session_id"])]
+    if not scales or len(there) < 2:
+        return {"outcomes": pd.DataFrame(columns=["participant_id", "score"])}, []
+    arms = pd.Series("all", index=people.index, dtype=object)
+    if request.arm_column in people:
+        arms = people[request.arm_column].map(level_text)
+    known = scores[scores["session_id"].isin(there)]
+    made = participant_outcomes(known, scales, tuple(there), people.index)
+    rates = outcome_rates(made.rows, arms, request.confidence)
+    reference = request.reference_arm or (arms[arms != ""].min() if (arms != "").any() else "")
+    tables = {
+        "outcomes": made.rows,
+        "outcome_criteria": made.criteria,
+        "outcome_rates": rates,
+        "outcome_differences": rate_differences(rates, str(reference), request.confidence),
+        "completers": _completers(request, made.rows, people, arms),
+    }
+    return tables, list(made.problems)
+
+
+def _completers(request, rows, people, arms):
+    """Who has the main outcome at the last compared session, against who has not."""
+    main = request.outcomes[0]
+    own = rows[rows["score"] == main]
+    last = request.pair[1] if request.pair else own["followup"].iloc[-1]
+    final = own[own["followup"] == last] if (own["followup"] == last).any() else own
+    completed = final.set_index("participant_id")["change"].notna()
+    completed = completed[~completed.index.duplicated()]
+    names = [name for name in request.characteristics if name in people]
+    baseline = own.drop_duplicates("participant_id").set_index("participant_id")["baseline_value"]
+    table = people[names].assign(**{f"{main} at baseline": baseline.reindex(people.index)})
+    return compare_completers(table, completed, arms, request.confidence)
+
+
+def score_sessions(scores: pd.DataFrame, order: tuple[str, ...]) -> tuple[str, ...]:
+    """Sessions that have scores, in the order of time."""
+    known = set(scores.loc[scores["value"].notna(), "session_id"])
+    return tuple(label for label in order if label in known)
+
+
+def score_values(scores: pd.DataFrame, name: str, order: tuple[tuple[str, ...], list[str]]):
+    """Values of one score, n_sessions x n_participants x 1."""
+    sessions, people = order
+    values = np.full((len(sessions), len(people), 1), np.nan)
+    own = scores[(scores["score"] == name) & scores["session_id"].isin(sessions)]
+    session = pd.Index(sessions).get_indexer(own["session_id"])
+    person = pd.Index(people).get_indexer(own["participant_id"])
+    there = person >= 0
+    values[session[there], person[there], 0] = own["value"].to_numpy(dtype=float)[there]
+    return values
