@@ -79,6 +79,10 @@ class _Problem:
         return self.spec.kind == "binary"
 
     @property
+    def n_participants(self) -> int:
+        return len(pd.unique(self.participants))
+
+    @property
     def models(self) -> tuple[str, ...]:
         blocks = {"clinical": self.clinical.shape[1], "brain": self.brain.shape[1]}
         names = tuple(name for name, width in blocks.items() if width)
@@ -118,16 +122,6 @@ def predict_outcome(
     so that the clinical model keeps its skill. They compare like with like: the first
     `spec.n_permutation_repeats` repeats.
 
-    Parameters
-    ----------
-    cases : Cases
-    spec : PredictionSpec
-    rng : np.random.Generator
-
-    Returns
-    -------
-    PredictionResult
-
     Raises
     ------
     ModelError
@@ -135,27 +129,16 @@ def predict_outcome(
         not measured before the outcome, a site the training rows do not have.
     """
     reasons = usable_rows(cases, spec)
-    kept = np.flatnonzero(reasons == "")
-    problem = _problem(cases, spec, kept)
+    problem = _problem(cases, spec, np.flatnonzero(reasons == ""))
     found, limits = _out_of_fold(problem, spec.n_repeats, rng, intervals=True)
-    weights = bootstrap_counts(problem.participants, spec.n_bootstraps, rng)
-    pairs = ((BOTH, "clinical"),) if BOTH in problem.models else ()
-    table = score_table(found, pairs, weights, spec.confidence)
-    table["model"] = table["model"].replace({f"{BOTH} - clinical": DIFFERENCE})
-    p_values = _permutation_p(problem, found, rng) if spec.n_permutations else {}
-    keys = zip(table["model"], table["metric"], strict=True)
-    table["p"] = [p_values.get(key, np.nan) for key in keys]
-    n = len(np.unique(problem.participants.astype(str)))
-    table = pd.concat([table, _coverage_row(problem, found, limits)], ignore_index=True)
-    table = table.assign(n=n, note=_with_notes(table, problem, n))
     means = {model: values.mean(axis=0) for model, values in found.predicted.items()}
     return PredictionResult(
-        scores=table[RESULT_COLUMNS],
+        scores=_scored(problem, found, limits, rng),
         people=_people(cases, reasons, means, limits.mean(axis=1)),
         calibration=calibration_curve(
             found.target, means, spec.n_bins, problem.binary, spec.confidence
         ),
-        facts=_facts(problem, reasons, n),
+        facts=_facts(problem, reasons),
     )
 
 
@@ -381,6 +364,20 @@ def _screened_elastic_net(x, y, offset, binary):
 BRAIN_MODELS = {"elastic_net": _screened_elastic_net, "ridge": ridge_path, "cpm": edge_model}
 
 
+def _scored(problem, found, limits, rng):
+    spec = problem.spec
+    weights = bootstrap_counts(problem.participants, spec.n_bootstraps, rng)
+    pairs = ((BOTH, "clinical"),) if BOTH in problem.models else ()
+    table = score_table(found, pairs, weights, spec.confidence)
+    table["model"] = table["model"].replace({f"{BOTH} - clinical": DIFFERENCE})
+    p_values = _permutation_p(problem, found, rng) if spec.n_permutations else {}
+    keys = zip(table["model"], table["metric"], strict=True)
+    table["p"] = [p_values.get(key, np.nan) for key in keys]
+    table = pd.concat([table, _coverage_row(problem, found, limits)], ignore_index=True)
+    n = problem.n_participants
+    return table.assign(n=n, note=_with_notes(table, n))[RESULT_COLUMNS]
+
+
 def _permutation_p(
     problem: _Problem, found: OutOfFold, rng: np.random.Generator
 ) -> dict[tuple[str, str], float]:
@@ -428,7 +425,7 @@ def _statistics(problem, found):
 def _coverage_row(problem, found, limits):
     inside = (found.target >= limits[0]) & (found.target <= limits[1])
     low, high = np.nan, np.nan
-    if len(np.unique(problem.participants.astype(str))) == len(found.target):
+    if problem.n_participants == len(found.target):
         low, high = wilson_interval(inside.mean(axis=0), problem.spec.confidence)
     note = f"share of people inside their {problem.spec.interval_confidence:.0%} interval"
     values = (problem.models[-1], "interval coverage", inside.mean(), low, high, np.nan, note)
@@ -436,7 +433,7 @@ def _coverage_row(problem, found, limits):
     return pd.DataFrame([values], columns=names)
 
 
-def _with_notes(table, problem, n):
+def _with_notes(table, n):
     fewer = f"{n} participants: scores are imprecise (Varoquaux 2018)" if n < 100 else ""
     fixed = {
         "mean": "predicts the mean of the training participants for everybody",
@@ -459,14 +456,14 @@ def _people(cases, reasons, means, limits):
     return pd.DataFrame(table).assign(note=reasons)
 
 
-def _facts(problem, reasons, n):
+def _facts(problem, reasons):
     spec, target = problem.spec, problem.target
     events = f"{int(target.sum())} of {len(target)} rows" if problem.binary else "continuous"
     left = pd.Series(reasons[reasons != ""], dtype=object).value_counts()
     grouped = "left out by site" if spec.group_by == "site" else "of participants"
     holes = int(np.isnan(problem.clinical).sum()), int(np.isnan(problem.brain).sum())
     return {
-        "participants": f"{n} with {len(target)} rows",
+        "participants": f"{problem.n_participants} with {len(target)} rows",
         "left out": "; ".join(f"{count} {why}" for why, count in left.items()) or "nobody",
         "events": events,
         "predictors": f"{problem.clinical.shape[1]} clinical columns, {_n_features(problem)} brain",

@@ -123,22 +123,15 @@ def score_table(
         of the bootstrap samples have none. Calibration is given for models that predict
         more than one value.
     """
-    every = np.vstack([np.ones(weights.shape[1]), weights])
-    tables = {model: scores(found, model, every) for model in found.predicted}
-    for first, second in differences:
-        tables[f"{first} - {second}"] = tables[first] - tables[second]
-    for model in found.predicted:
-        if not np.array_equal(found.predicted[model], found.reference):
-            tables[model] = tables[model].join(calibration_line(found, model, every))
+    tables = _score_samples(found, differences, weights)
     n_folds = int(found.fold.max()) + 1
     widening = np.sqrt(1 + n_folds / (n_folds - 1))
     rows = []
     for model, table in tables.items():
         bounds = BOUNDS if model in found.predicted else {}
         for name in table:
-            limits = _with_interval(table[name].to_numpy(), confidence, widening)
-            low, high = np.clip(limits[1:3], *bounds.get(name, (-np.inf, np.inf)))
-            rows.append((model, name, limits[0], low, high, limits[3]))
+            row = _with_interval(table[name].to_numpy(), confidence, widening)
+            rows.append((model, name, *_inside(row, bounds.get(name, (-np.inf, np.inf)))))
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
 
@@ -224,6 +217,18 @@ def wilson_interval(hits: np.ndarray, confidence: float) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
+def _score_samples(found, differences, weights):
+    """Scores of each model and difference: the estimate, then one row per bootstrap."""
+    every = np.vstack([np.ones(weights.shape[1]), weights])
+    tables = {model: scores(found, model, every) for model in found.predicted}
+    for first, second in differences:
+        tables[f"{first} - {second}"] = tables[first] - tables[second]
+    for model in found.predicted:
+        if not np.array_equal(found.predicted[model], found.reference):
+            tables[model] = tables[model].join(calibration_line(found, model, every))
+    return tables
+
+
 def _with_interval(values, confidence, widening):
     estimate, samples = values[0], values[1:]
     if np.isnan(estimate):
@@ -235,6 +240,11 @@ def _with_interval(values, confidence, widening):
     low, high = np.nanquantile(samples, [tail, 1 - tail])
     low, high = (estimate - widening * (estimate - limit) for limit in (low, high))
     return estimate, low, high, f"not defined in {lost} bootstraps, left out" if lost else ""
+
+
+def _inside(row, bounds):
+    estimate, low, high, note = row
+    return estimate, *np.clip((low, high), *bounds), note
 
 
 def _mean_interval(values, confidence):

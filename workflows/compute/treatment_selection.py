@@ -89,14 +89,7 @@ def treatment_selection(
         n_repeats = min(spec.n_permutation_repeats, spec.n_repeats)
         observed = indicated_contrast(benefit, first, advantage[:n_repeats], every[:1])[0]
         p = _permutation_p(cases, first, spec, observed, rng)
-    mean = advantage.mean(axis=0)
-    people = pd.DataFrame(
-        {"participant": cases.participants, "arm": cases.arms, "observed": cases.target}
-    )
-    for place, level in enumerate(levels):
-        people[f"predicted {level}"] = under[:, place].mean(axis=0)
-    people = people.assign(advantage=mean, indicated=np.where(mean > 0, levels[0], levels[1]))
-    people["received"] = people["indicated"] == people["arm"]
+    people = _people(cases, levels, under.mean(axis=0), advantage.mean(axis=0))
     return SelectionResult(people, _score_row(contrast, people, p, spec))
 
 
@@ -130,6 +123,18 @@ def indicated_contrast(
         total += np.where(both, means[0] - means[1], 0.0)
         count += both
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _people(cases, levels, under, advantage):
+    table = pd.DataFrame(
+        {"participant": cases.participants, "arm": cases.arms, "observed": cases.target}
+    )
+    for level, predicted in zip(levels, under, strict=True):
+        table[f"predicted {level}"] = predicted
+    indicated = np.where(advantage > 0, levels[0], levels[1])
+    return table.assign(
+        advantage=advantage, indicated=indicated, received=indicated == cases.arms.astype(str)
+    )
 
 
 def _both_arms(cases, first, spec, rng):
