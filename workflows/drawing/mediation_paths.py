@@ -112,10 +112,10 @@ def _chain_places(mediators):
 
 
 def _parallel_paths(rows, mediators):
-    paths = []
+    paths, spot = [], 0.6 if len(mediators) < 3 else 0.78
     for name in mediators:
-        paths.append(_Path("", name, _row(rows, "a", name), 0.8, beside=True))
-        paths.append(_Path(name, " ", _row(rows, "b", name), 0.2, beside=True))
+        paths.append(_Path("", name, _row(rows, "a", name), spot, beside=True))
+        paths.append(_Path(name, " ", _row(rows, "b", name), 1 - spot, beside=True))
     return [*paths, _Path("", " ", _row(rows, "direct", ""), 0.5)]
 
 

@@ -25,9 +25,13 @@ PREDICTED = {
 TEXT = CalibrationText("response")
 
 
-def test_each_model_has_its_bins_and_its_people():
-    figure = calibration_plot(TARGET, PREDICTED, CURVE, True, TEXT)
-    top, other = figure.axes[:2]
+@pytest.fixture(scope="module")
+def binary():
+    return calibration_plot(TARGET, PREDICTED, CURVE, True, TEXT)
+
+
+def test_each_model_has_its_bins_and_its_people(binary):
+    top, other = binary.axes[:2]
     assert top.get_title("left") == "clinical (n = 5)"
     assert other.get_title("left") == "brain (n = 6)"
     squares = next(line for line in top.lines if line.get_marker() == "s")
@@ -35,8 +39,8 @@ def test_each_model_has_its_bins_and_its_people():
     assert top.get_xlim() == top.get_ylim() == (-0.03, 1.03)
 
 
-def test_bars_go_up_for_people_with_the_outcome_and_down_without():
-    bars = calibration_plot(TARGET, PREDICTED, CURVE, True, TEXT).axes[2].patches
+def test_bars_go_up_for_people_with_the_outcome_and_down_without(binary):
+    bars = binary.axes[2].patches
     heights = {round(bar.get_x(), 2): bar.get_height() for bar in bars if bar.get_height()}
     assert heights == {0.3: 1, 0.7: 1, 0.8: 1, 0.1: -1, 0.2: -1}
 
@@ -53,9 +57,8 @@ def test_a_continuous_outcome_shows_people_on_equal_axes():
     np.testing.assert_allclose(smooth.get_ydata(), smooth.get_xdata() - 1)
 
 
-def test_few_people_have_no_smooth_line():
-    axes = calibration_plot(TARGET, PREDICTED, CURVE, True, TEXT).axes[0]
-    assert not [line for line in axes.lines if line.get_linewidth() == 2]
+def test_few_people_have_no_smooth_line(binary):
+    assert not [line for line in binary.axes[0].lines if line.get_linewidth() == 2]
 
 
 def test_a_local_line_follows_a_line_exactly_and_a_curve_closely():
