@@ -202,12 +202,33 @@ def regress(products: np.ndarray, outcome: int, predictors: tuple[int, ...]) -> 
     return Regression(swept[:-1, -1], swept[:-1, :-1], swept[-1, -1])
 
 
+def sample_size(
+    draws: Draws, resampling: Resampling, n_participants: int, n_terms: int
+) -> tuple[int, int]:
+    """Units and degrees of freedom that `widened_confidence` needs.
+
+    Participants and what the largest regression leaves of them, or clusters and clusters - 1.
+
+    Parameters
+    ----------
+    draws : Draws
+    resampling : Resampling
+    n_participants : int
+    n_terms : int
+        Predictors of the largest regression, with the constant.
+    """
+    if resampling.clusters is None:
+        return n_participants, n_participants - n_terms
+    n_units = max(len(draws.strata), 2)
+    return n_units, n_units - 1
+
+
 def widened_confidence(confidence: float, n: int, df: int) -> float:
     """Confidence at which a bootstrap interval has to be taken to cover as often as wanted.
 
-    Residuals of a fit with `df` degrees of freedom are smaller than errors by sqrt(df / n) and
-    the bootstrap treats them as errors of known variance; the interval of a mean is exact with
-    a tail of Phi(-sqrt(n / df) t) (Hesterberg 2015, expanded percentile interval).
+    The bootstrap takes the spread of the sample for that of the population. The interval of a
+    mean is Student's with tails of Phi(-sqrt(n / (n - 1)) t) (Hesterberg 2015, expanded
+    percentile interval); of regressions, t has the residual degrees of freedom.
 
     Parameters
     ----------
@@ -216,7 +237,7 @@ def widened_confidence(confidence: float, n: int, df: int) -> float:
     n, df : int
         Participants and residual degrees of freedom, or clusters and clusters - 1.
     """
-    quantile = np.sqrt(n / df) * stdtrit(df, (1 + confidence) / 2)
+    quantile = np.sqrt(n / (n - 1)) * stdtrit(df, (1 + confidence) / 2)
     return float(1 - 2 * ndtr(-quantile))
 
 
@@ -230,7 +251,7 @@ def widened_p(p: np.ndarray, n: int, df: int) -> np.ndarray:
     n, df : int
         As in `widened_confidence`.
     """
-    return 2 * stdtr(df, ndtri(np.asarray(p) / 2) / np.sqrt(n / df))
+    return 2 * stdtr(df, ndtri(np.asarray(p) / 2) / np.sqrt(n / (n - 1)))
 
 
 def percentile_interval(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

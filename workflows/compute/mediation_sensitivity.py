@@ -8,7 +8,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from workflows.compute.bootstrap import Resampling, draw, percentile_interval, regress
+from workflows.compute.bootstrap import (
+    Resampling,
+    draw,
+    percentile_interval,
+    regress,
+    sample_size,
+    widened_confidence,
+)
 from workflows.compute.effects import correlation_interval
 from workflows.compute.mediation_data import MediationData, complete_data, places_of
 from workflows.compute.path_model import centred_columns
@@ -78,7 +85,9 @@ def confounding_sensitivity(
     ready, used = complete_data(data)
     columns, at = centred_columns(ready.columns), places_of(ready)
     draws = draw(columns, partial(_curve, at, rho), resampling.of(used), rng)
-    low, high = percentile_interval(draws.values, resampling.confidence)
+    size = sample_size(draws, resampling, len(columns), len(at.base) + 1)
+    confidence = widened_confidence(resampling.confidence, *size)
+    low, high = percentile_interval(draws.values, confidence)
     curve = pd.DataFrame(
         {
             "term": np.repeat(np.array(ready.contrasts, dtype=object), len(rho)),

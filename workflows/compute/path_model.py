@@ -17,6 +17,7 @@ from workflows.compute.bootstrap import (
     inversion_p,
     percentile_interval,
     regress,
+    sample_size,
     widened_confidence,
     widened_p,
 )
@@ -167,7 +168,8 @@ def _quantities(model, products):
 
 
 def _bootstrap_rows(model, draws, resampling):
-    size = _sample_size(model, draws, resampling)
+    n_terms = max(len(predictors) for _, predictors in model.equations)
+    size = sample_size(draws, resampling, len(model.columns), n_terms)
     confidence = widened_confidence(resampling.confidence, *size)
     low, high = percentile_interval(draws.values, confidence)
     bca_low, bca_high = bca_interval(draws, confidence)
@@ -186,14 +188,6 @@ def _bootstrap_rows(model, draws, resampling):
         "bca_low": bca_low,
         "bca_high": bca_high,
     }
-
-
-def _sample_size(model, draws, resampling):
-    """Participants and degrees of freedom, or clusters and clusters - 1."""
-    if resampling.clusters is not None:
-        return len(draws.strata), max(len(draws.strata) - 1, 1)
-    n_terms = max(len(predictors) for _, predictors in model.equations)
-    return len(model.columns), len(model.columns) - n_terms
 
 
 def _put_t_rows(rows, error, df, confidence):
