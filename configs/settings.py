@@ -86,6 +86,25 @@ class FuncSettings(Section):
     tr_tolerance_s: Positive = 0.001
 
 
+class SourceSettings(Section):
+    """What is read of other tools' results and of tables, and how to name what has no name.
+
+    `scans` gives participant and session of folders and files without BIDS names, `session`
+    the session of all scans whose names have none. `measure`, `unit`, `modality` and `atlas`
+    say what the numbers of a wide table are; `measures` and `atlases` restrict what is read.
+    """
+
+    scans: dict[str, tuple[str, str]] = {}
+    session: str | None = None
+    stream: Literal["cross", "longitudinal"] | None = None
+    measures: tuple[str, ...] = ()
+    atlases: tuple[str, ...] = ()
+    measure: str | None = None
+    unit: str | None = None
+    modality: str | None = None
+    atlas: str | None = None
+
+
 class ScoreSettings(Section):
     """A score: its column, which direction is an improvement, and what a change has to be.
 
@@ -222,6 +241,7 @@ class PredictionSettings(Section):
     n_folds: Annotated[int, Field(ge=2)] = 5
     n_repeats: Annotated[int, Field(ge=1)] = 10
     n_permutations: Annotated[int, Field(ge=0)] = 200
+    planned: bool = False
 
 
 class CorrectionSettings(Section):
@@ -284,6 +304,7 @@ class Settings(Section):
     atlas: AtlasSettings = AtlasSettings()
     anat: AnatSettings = AnatSettings()
     func: FuncSettings = FuncSettings()
+    sources: SourceSettings = SourceSettings()
     group: GroupSettings = GroupSettings()
     random_seed: Annotated[int, Field(ge=0)] = 1
 

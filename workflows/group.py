@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from itertools import accumulate
 from pathlib import Path
 
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline.engine import MapNode, Node, Workflow
-from pydantic import TypeAdapter
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import strip_label
-from bids_utils.phenotype import ScoreRule
-from configs.scales import complete_score
-from configs.settings import GroupSettings, ModelSettings, ScoreSettings, Settings
-from workflows.compute.composite import CompositeSpec
-from workflows.compute.design import DesignRequest
-from workflows.compute.results import ModelKind, ModelSpec
-from workflows.compute.scale import Scale
+from configs.settings import (
+    Settings,
+)
 from workflows.interfaces.group import (
     Analysis,
     CohortFlow,
@@ -27,7 +22,8 @@ from workflows.interfaces.group import (
     MeasureChange,
     SaveGroup,
 )
-from workflows.interfaces.outcomes import REQUEST, PatientOutcomes, ScoreRequest
+from workflows.interfaces.outcomes import PatientOutcomes
+from workflows.questions import analyses_of, score_request, session_order
 
 DERIVED_TABLES = (
     "sub-*/ses-*/anat/*_morph.tsv",
@@ -111,122 +107,6 @@ def init_group_wf(
     return workflow
 
 
-def score_request(settings: Settings) -> str:
-    """What the scores of a study are asked, as JSON of ScoreRequest."""
-    group = settings.group
-    scales = {score.name: scale_of(score) for score in group.scores}
-    composites = tuple(
-        CompositeSpec(
-            made.name, tuple(scales[name] for name in made.scores), made.min_share, made.better
-        )
-        for made in group.composites
-    )
-    request = ScoreRequest(
-        scales=tuple(scales.values()),
-        outcomes=tuple(score.name for score in group.scores if score.role == "outcome"),
-        rules=tuple(
-            ScoreRule(score.name, scale.minimum, scale.maximum, score.moment)
-            for score, scale in zip(group.scores, scales.values(), strict=True)
-        ),
-        composites=composites,
-        moments={strip_label(k, "ses"): v for k, v in settings.sessions.moments.items()},
-        sessions=tuple(_session_order(settings)),
-        pair=settings.sessions.compared,
-        arm_column=group.arm_column or "",
-        reference_arm=group.reference_arm or "",
-        characteristics=_covariates(group),
-        confidence=group.confidence,
-    )
-    return REQUEST.dump_json(request).decode()
-
-
-def scale_of(score: ScoreSettings) -> Scale:
-    """Scale of a declared score, filled from scales.yaml."""
-    known = complete_score(score.model_dump(exclude_none=True))
-    return Scale(**known.model_dump(exclude={"scale", "sources"}))
-
-
-def model_specs(settings: Settings) -> list[ModelSpec]:
-    """Models of a study: the standard ones, those of the scores, and the declared ones.
-
-    If arms were randomised the model given baseline is the planned one, else that of change.
-    The model of all sessions is fitted where people lack one or there are more than two.
-    """
-    group = settings.group
-    adjusted = bool(group.arm_column) and group.randomised
-    change = ModelSpec(
-        "change",
-        "change",
-        planned=not adjusted,
-        arm_column=group.arm_column or "",
-        reference_arm=group.reference_arm or "",
-        block_column=group.sites.column or "",
-        request=DesignRequest(_covariates(group)),
-        confidence=group.confidence,
-        min_participants=group.min_participants,
-    )
-    specs = [
-        change,
-        replace(change, name="mixed", kind="mixed", planned=False, only_incomplete=True),
-    ]
-    if group.arm_column:
-        kind: ModelKind = "baseline_adjusted"
-        specs.append(replace(change, name=kind, kind=kind, planned=adjusted))
-    for score in group.scores:
-        if score.role == "outcome":
-            specs += _score_specs(scale_of(score), change)
-    for made in group.composites:
-        specs += _score_specs(Scale(made.name, made.better), change)
-    return specs + [_declared(model, change) for model in group.models]
-
-
-def _score_specs(score: Scale, change: ModelSpec) -> list[ModelSpec]:
-    label = file_label(score.name)
-    symptoms = replace(
-        change,
-        name=f"symptoms_{label}",
-        kind="symptoms",
-        planned=True,
-        score=score.name,
-        better=score.better,
-    )
-    kinds: tuple[ModelKind, ...] = ("rank_symptoms", "symptoms_adjusted")
-    checks = [replace(symptoms, name=f"{k}_{label}", kind=k, planned=False) for k in kinds]
-    if score.remission is not None:
-        cut = {"name": f"remission_{label}", "remission": score.remission}
-        checks.append(replace(symptoms, kind="remission", planned=False, **cut))
-    return [symptoms, *checks]
-
-
-def _declared(model: ModelSettings, change: ModelSpec) -> ModelSpec:
-    covariates = () if model.formula else change.request.covariates
-    contrasts = tuple((name, tuple(arms.items())) for name, arms in model.contrasts.items())
-    return replace(
-        change,
-        name=model.name,
-        kind=model.design,
-        planned=model.planned,
-        request=DesignRequest(
-            covariates, model.formula, model.test, contrasts, model.moderator or ""
-        ),
-        measures=model.measures,
-        regions=model.regions,
-        time=model.time,
-        random=model.random,
-    )
-
-
-def _covariates(group: GroupSettings) -> tuple[str, ...]:
-    site = group.sites.column if group.sites.method == "covariate" else None
-    added = (site,) if site and site not in group.covariates else ()
-    return (*group.covariates, *added)
-
-
-def file_label(text: str) -> str:
-    """Name with all that is neither letter nor digit as a hyphen."""
-    return "".join(letter if letter.isalnum() else "-" for letter in text)
-
-
 def existing(folder: Path, patterns: tuple[str, ...]) -> list[str]:
     """Files of a folder that match one of the patterns, in text order."""
     return [
@@ -253,17 +133,11 @@ def _collect_node(
     else:
         interface = CollectTable(
             measures_table=_found(measures_table, "check the path after --measures"),
-            session_order=_session_order(settings),
+            session_order=session_order(settings),
             interval_days=list(settings.sessions.interval_days or ()),
             **tables,
         )
     return Node(interface, "collect")
-
-
-def analyses_of(settings: Settings) -> list[tuple[str, str]]:
-    """Kind of each analysis and what is asked, as JSON."""
-    adapter = TypeAdapter(ModelSpec)
-    return [("model", adapter.dump_json(spec).decode()) for spec in model_specs(settings)]
 
 
 def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> MapNode:
@@ -273,6 +147,7 @@ def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> M
         n_permutations=correction.n_permutations,
         network_threshold=correction.network_threshold or 0.0,
         random_seed=settings.random_seed,
+        moments=json.dumps(list(settings.sessions.moments.items())),
         planned_days=list(accumulate(settings.sessions.interval_days or (), initial=0.0)),
         **tables,
     )
@@ -284,17 +159,13 @@ def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> M
 
 def _change_node(settings: Settings) -> Node:
     compared = [strip_label(label, "ses") for label in settings.sessions.compared or ()]
-    return Node(MeasureChange(session_order=_session_order(settings), compared=compared), "change")
+    return Node(MeasureChange(session_order=session_order(settings), compared=compared), "change")
 
 
 def _found(path: Path, advice: str) -> str:
     if not path.is_file():
         raise DatasetError(f"{path}: there is no such file; {advice}")
     return str(path)
-
-
-def _session_order(settings: Settings) -> list[str]:
-    return [strip_label(label, "ses") for label in settings.sessions.order or ()]
 
 
 def _same(fields: str) -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ import pytest
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
 from configs.settings import GroupSettings, ScoreSettings, SessionSettings, Settings
-from workflows.group import init_group_wf, model_specs
+from workflows.group import init_group_wf
+from workflows.questions import model_specs
 
 REGIONS = ["lh_a", "lh_b", "rh_a"]
 SETTINGS = Settings(

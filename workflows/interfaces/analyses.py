@@ -10,11 +10,15 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from workflows.compute.families import EDGES
+from workflows.compute.mechanisms import MechanismSpec, run_mechanism
 from workflows.compute.model_permutation import PermutationPlan
 from workflows.compute.models import run_model
-from workflows.compute.power import sensitivity_table
+from workflows.compute.power import SENSITIVITY_COLUMNS, sensitivity_table
+from workflows.compute.predictions import PredictionRequest, run_prediction
 from workflows.compute.problems import ModelError, Problem
+from workflows.compute.processes import ProcessSpec, run_process
 from workflows.compute.results import MODEL_COLUMNS, ModelSpec
+from workflows.compute.variables import Source
 from workflows.interfaces.group_cohort import Study
 
 
@@ -32,12 +36,16 @@ class Rules:
         return np.random.default_rng(self.random_seed)
 
 
+def _no_sensitivity() -> pd.DataFrame:
+    return pd.DataFrame(columns=SENSITIVITY_COLUMNS)
+
+
 @dataclass(frozen=True)
 class Analysed:
     """Tables by name (at least one, it may be empty), smallest effects, what failed."""
 
     tables: dict[str, pd.DataFrame]
-    sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sensitivity: pd.DataFrame = field(default_factory=_no_sensitivity)
     problems: tuple[Problem, ...] = ()
 
 
@@ -78,4 +86,36 @@ def model_tables(name: str, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return tables | {f"{name}_edges": rows[edges]} if edges.any() else tables
 
 
-KINDS: dict[str, Callable[[str, Study, Rules], Analysed]] = {"model": analyse_model}
+def analyse_mechanism(text: str, study: Study, rules: Rules) -> Analysed:
+    """Paths and effects of a mechanism."""
+    spec = TypeAdapter(MechanismSpec).validate_json(text)
+    made = run_mechanism(spec, source_of(study), rules.n_permutations, rules.generator())
+    return Analysed({f"mechanism_{spec.name}": made.rows}, problems=made.problems)
+
+
+def analyse_process(text: str, study: Study, _: Rules) -> Analysed:
+    """Rows of a process, and what must be known of its fit."""
+    spec = TypeAdapter(ProcessSpec).validate_json(text)
+    made = run_process(spec, source_of(study))
+    notes = pd.DataFrame({"model": spec.name, "note": list(made.notes)})
+    return Analysed({f"process_{spec.name}": made.rows, f"process_{spec.name}_notes": notes})
+
+
+def analyse_prediction(text: str, study: Study, rules: Rules) -> Analysed:
+    """Scores, people, calibration and facts of a prediction."""
+    request = TypeAdapter(PredictionRequest).validate_json(text)
+    tables = run_prediction(request, source_of(study), rules.generator())
+    return Analysed({f"prediction_{request.name}{end}": made for end, made in tables.items()})
+
+
+def source_of(study: Study) -> Source:
+    """Where the variables of a study come from."""
+    return Source(study.cohort, study.families, study.moments, study.session_moments)
+
+
+KINDS: dict[str, Callable[[str, Study, Rules], Analysed]] = {
+    "model": analyse_model,
+    "mechanism": analyse_mechanism,
+    "process": analyse_process,
+    "prediction": analyse_prediction,
+}

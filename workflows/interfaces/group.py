@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from itertools import islice
@@ -30,6 +31,7 @@ from workflows.compute.design import level_text
 from workflows.compute.flow import analysed_rows, flow_table, lost_pairs, scan_steps
 from workflows.compute.measures import edge_labels
 from workflows.compute.problems import Problem, problem_table
+from workflows.compute.results import MODEL_COLUMNS
 from workflows.compute.visits import (
     ordered_pairs,
     paired_visits,
@@ -173,6 +175,7 @@ class _AnalysisInputSpec(BaseInterfaceInputSpec):
     sessions = traits.List(traits.Str, mandatory=True, desc="sessions in the order of time")
     score_sessions = traits.List(traits.Str, mandatory=True, desc="sessions with scores")
     planned_days = traits.List(traits.Float, desc="days of the sessions by the settings")
+    moments = traits.Str("[]", usedefault=True, desc="moments of the sessions, as JSON")
     pair = traits.List(traits.Str, mandatory=True, desc="baseline and follow-up")
     bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
     table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
@@ -292,6 +295,7 @@ def study_of(inputs: TraitedSpec) -> Study:
         tuple(inputs.score_sessions),
         tuple(inputs.pair),
         tuple(inputs.planned_days),
+        tuple((label, moment) for label, moment in json.loads(inputs.moments)),
     )
     return load_study(files, Path(inputs.bids_dir), order)
 
@@ -323,7 +327,7 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
         ("score at both", name, frozenset(change.index[change[name].notna()])) for name in change
     ]
     usable = {detail: found for step, detail, found in scans if step == "usable pair"}
-    tests = joined_tables(inputs.model_files)
+    tests = test_rows(inputs.model_files)
     analysed = analysed_rows(tests[tests["p"].notna()])
     return joined([flow_table(steps, arms), lost_pairs(visits, usable, pair, everyone), analysed])
 
@@ -340,6 +344,13 @@ def dataset_problems(inputs: TraitedSpec) -> list[Problem]:
         Problem(text, "participants.tsv", "correct the name, or add the row: the arm is unknown")
         for text in compared.sentences("the measures and scores", "participants.tsv")
     ]
+
+
+def test_rows(files: list[str]) -> pd.DataFrame:
+    """Rows of the models of regions and edges; other tables are left out."""
+    tables = [load_table(file) for file in files]
+    tables = [table for table in tables if {"family", "n_per_arm"} <= set(table)]
+    return joined(tables or [pd.DataFrame(columns=MODEL_COLUMNS)])
 
 
 def joined_tables(files: list[str]) -> pd.DataFrame:

@@ -40,13 +40,15 @@ class GroupFiles:
 class StudyOrder:
     """Sessions in the order of time, those with scans and those with scores, and the pair.
 
-    `planned_days` are the days from the first session on by the settings, if they say so.
+    `planned_days` are the days from the first session on by the settings, if they say so;
+    `moments` says when sessions were in the course of treatment.
     """
 
     sessions: tuple[str, ...]
     score_sessions: tuple[str, ...]
     pair: tuple[str, str]
     planned_days: tuple[float, ...] = ()
+    moments: tuple[tuple[str, str | int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Study:
     families: tuple[Family, ...]
     order: StudyOrder
     moments: dict[tuple[str, str], str | int | None]
+
+    @property
+    def session_moments(self) -> dict[str, str | int]:
+        """When each session was in the course of treatment."""
+        return dict(self.order.moments)
 
 
 def load_study(files: GroupFiles, bids_dir: Path, order: StudyOrder) -> Study:

@@ -14,7 +14,7 @@ from bids_utils.sidecars import read_json
 from configs.settings import Settings, load_settings
 from workflows.compute.families import Cohort
 from workflows.compute.results import MODEL_COLUMNS
-from workflows.interfaces.group import load_cohort
+from workflows.interfaces.group_cohort import load_cohort, load_scores
 from workflows.interfaces.group_tables import load_table
 
 SENSITIVITY = "sensitivity"
@@ -85,7 +85,9 @@ def read_cohort(results: GroupResults) -> Cohort | None:
         return None
     people = list(dict.fromkeys(results.change["participant_id"]))
     try:
-        return load_cohort(Path(unquote(urlparse(address).path)), results.pair, people)
+        bids_dir = Path(unquote(urlparse(address).path))
+        scores = load_scores(str(results.output_dir / "group" / "scores.tsv"))
+        return load_cohort(bids_dir, scores, results.pair, people)
     except DatasetError:
         return None
 

@@ -11,6 +11,7 @@ from bids_utils.names import strip_label, with_prefix
 from workflows.interfaces.group_columns import DESCRIPTIONS, UNITS
 
 LABELS = {"participant_id": "sub", "session_id": "ses", "baseline": "ses", "followup": "ses"}
+UNDER_ARM = "predicted "
 TEXTS = (
     "modality",
     "measure",
@@ -61,11 +62,18 @@ def save_table(table: pd.DataFrame, path: Path) -> str:
     return str(path)
 
 
+def described(column: str) -> str:
+    """What a column is; one whose name holds an arm is known by its beginning."""
+    if column.startswith(UNDER_ARM):
+        return f"Outcome predicted under {column.removeprefix(UNDER_ARM)}."
+    return DESCRIPTIONS[column]
+
+
 def dictionary_of(path: Path) -> dict[str, dict[str, str]]:
     """JSON dictionary of a table on disk: what its columns are, and their units."""
     dictionary = {}
     for column in read_table(path).columns:
-        dictionary[column] = {"Description": DESCRIPTIONS[column]}
+        dictionary[column] = {"Description": described(column)}
         if column in UNITS:
             dictionary[column]["Units"] = UNITS[column]
     return dictionary

@@ -1,0 +1,199 @@
+"""Prediction of a study: variables to cases, scores, people, calibration and facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from workflows.compute.design import level_text
+from workflows.compute.outcomes import responded
+from workflows.compute.prediction import PredictionResult, predict_outcome
+from workflows.compute.prediction_cases import Cases, PredictionSpec
+from workflows.compute.problems import ModelError, Problem
+from workflows.compute.scale import Scale
+from workflows.compute.temporal_order import Moment
+from workflows.compute.treatment_selection import (
+    SelectionSpec,
+    TreatmentCases,
+    treatment_selection,
+)
+from workflows.compute.variables import Source, Variable, VariableSpec, covariate_columns, variable
+
+ARM = "arm"
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """What is predicted from what; see the settings of the same names."""
+
+    name: str
+    target: VariableSpec
+    response: bool
+    clinical: tuple[VariableSpec, ...]
+    brain: tuple[VariableSpec, ...]
+    method: Literal["elastic_net", "cpm"]
+    confounds: tuple[str, ...] = ()
+    by_site: bool = False
+    site_column: str = ""
+    arm_column: str = ""
+    randomised: bool = False
+    scale: Scale | None = None
+    n_folds: int = 5
+    n_repeats: int = 10
+    n_permutations: int = 200
+    confidence: float = 0.95
+    planned: bool = False
+
+
+def run_prediction(
+    request: PredictionRequest, source: Source, rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    """Tables of a prediction by the end of their file's name ("" for the scores).
+
+    Raises
+    ------
+    ModelError
+        A variable is not there or was not measured before the outcome; too few participants.
+    """
+    target = _target(request, source)
+    clinical = _clinical(request, source)
+    brain = {asked.name: variable(asked, source) for asked in request.brain}
+    _check_moments(request, source, [*brain.values()])
+    people = source.cohort.participants
+    sites = None
+    if request.by_site:
+        sites = people[request.site_column].map(level_text).to_numpy(dtype=object)
+    cases = Cases(
+        np.asarray(people.index),
+        target,
+        clinical,
+        {name: found.values for name, found in brain.items()},
+        covariate_columns(request.confounds, source)[0],
+        sites,
+    )
+    spec = PredictionSpec(
+        kind="binary" if request.response else "continuous",
+        predictors_first=True,
+        method=request.method,
+        group_by="site" if request.by_site else "participant",
+        n_folds=request.n_folds,
+        n_repeats=request.n_repeats,
+        n_permutations=request.n_permutations,
+        confidence=request.confidence,
+    )
+    result = predict_outcome(cases, spec, rng)
+    selection, said = _selection(request, source, cases, rng)
+    return _tables(request, result, said) | selection
+
+
+def _target(request, source):
+    if not request.response:
+        return variable(request.target, source).single
+    asked = request.target
+    if asked.score is None or asked.change is None or request.scale is None:
+        what = "response needs a score and its change"
+        todo = "write target: {score: ..., change: [first, last]}"
+        raise ModelError(Problem(what, f"prediction {request.name}", todo))
+    sides = [
+        variable(VariableSpec(score=asked.score, session=label), source).single
+        for label in asked.change
+    ]
+    answers = responded(*sides, request.scale)
+    known = {"yes": 1.0, "no": 0.0}
+    return np.array([known.get(answer, np.nan) for answer in answers])
+
+
+def _clinical(request, source):
+    columns = {}
+    for asked in request.clinical:
+        if asked.column is not None:
+            name = request.arm_column if asked.column == ARM else asked.column
+            if name not in source.cohort.participants:
+                variable(VariableSpec(column=name), source)
+            columns[asked.column] = source.cohort.participants[name].to_numpy()
+        else:
+            found = variable(asked, source)
+            _check_first(request, found, source)
+            columns[found.name] = found.single
+    return pd.DataFrame(columns, index=source.cohort.participants.index)
+
+
+def _check_moments(request, source, found: list[Variable]):
+    for own in found:
+        _check_first(request, own, source)
+
+
+def _check_first(request, found, source):
+    """Refuse a predictor that is not certainly measured before the outcome was complete."""
+    outcome = variable(request.target, source).measured.moments
+    if all(_before(moment, outcome) for moment in found.measured.moments):
+        return
+    what = f"'{found.name}' was not measured before the outcome, or its moment is not known"
+    todo = "take baseline or early change, and give sessions.moments"
+    raise ModelError(Problem(what, f"prediction {request.name}", todo))
+
+
+def _before(moment: Moment | None, outcome: tuple[Moment | None, ...]) -> bool:
+    last = [later for later in outcome if later is not None]
+    return moment is not None and any(moment < later for later in last)
+
+
+def _selection(request, source, cases, rng):
+    """Which of two arms suits whom; a sentence where it cannot be asked."""
+    if not request.arm_column or request.scale is None:
+        return {}, "not asked: one arm, or the direction of the outcome is not declared"
+    arms = source.cohort.participants[request.arm_column].map(level_text)
+    clinical = [
+        column
+        for name, column in cases.clinical.items()
+        if name != ARM and pd.api.types.is_numeric_dtype(column)
+    ]
+    predictors = np.column_stack([*clinical, *cases.brain.values()]).astype(float)
+    kept = np.isfinite(cases.target) & (arms != "").to_numpy()
+    kept &= np.isfinite(predictors).any(axis=1)
+    who = TreatmentCases(
+        cases.participants[kept], cases.target[kept], arms.to_numpy()[kept], predictors[kept]
+    )
+    kind = "binary" if request.response else "continuous"
+    better = "higher" if request.response else request.scale.better
+    spec = SelectionSpec(
+        kind=kind,
+        better=better,
+        randomised=request.randomised,
+        n_folds=request.n_folds,
+        n_repeats=request.n_repeats,
+        n_permutations=request.n_permutations,
+        confidence=request.confidence,
+    )
+    try:
+        made = treatment_selection(who, spec, rng)
+    except ModelError as error:
+        return {}, f"not done: {error.problem.what}"
+    front = {"model": request.name, "planned": request.planned}
+    scores = made.scores.assign(**front)
+    people = made.people.rename(columns={"participant": "participant_id"})
+    tables = {"_selection": scores, "_selection_people": people.assign(model=request.name)}
+    return tables, "done: see the selection table"
+
+
+def _tables(request, result: PredictionResult, selection: str):
+    front = {"planned": request.planned, "target": request.target.name}
+    scores = result.scores.rename(columns={"model": "predictor"}).assign(
+        model=request.name, **front
+    )
+    first = ["model", "planned", "target", "predictor"]
+    scores = scores[[*first, *(name for name in scores if name not in first)]]
+    people = result.people.rename(columns={"participant": "participant_id"}).drop(columns="row")
+    calibration = result.calibration.rename(columns={"model": "predictor"})
+    facts = dict(result.facts) | {"treatment selection": selection}
+    return {
+        "": scores,
+        "_people": people.assign(model=request.name),
+        "_calibration": calibration.assign(model=request.name),
+        "_facts": pd.DataFrame({"item": list(facts), "text": list(facts.values())}).assign(
+            model=request.name
+        ),
+    }

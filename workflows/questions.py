@@ -1,0 +1,231 @@
+"""What a study asks: its models, mechanisms, processes, predictions and scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import TypeAdapter
+
+from bids_utils.names import strip_label
+from bids_utils.phenotype import ScoreRule
+from configs.scales import complete_score
+from configs.settings import (
+    GroupSettings,
+    MechanismSettings,
+    ModelSettings,
+    PredictionSettings,
+    ProcessSettings,
+    ScoreSettings,
+    Settings,
+    VariableSettings,
+)
+from workflows.compute.composite import CompositeSpec
+from workflows.compute.design import DesignRequest
+from workflows.compute.mechanisms import MechanismSpec
+from workflows.compute.predictions import PredictionRequest
+from workflows.compute.processes import ProcessSpec
+from workflows.compute.results import ModelKind, ModelSpec
+from workflows.compute.scale import Scale
+from workflows.compute.variables import VariableSpec
+from workflows.interfaces.outcomes import REQUEST, ScoreRequest
+
+
+def analyses_of(settings: Settings) -> list[tuple[str, str]]:
+    """Kind of each analysis and what is asked, as JSON."""
+    group = settings.group
+    models = [("model", _json(ModelSpec, spec)) for spec in model_specs(settings)]
+    return [
+        *models,
+        *(("mechanism", _json(MechanismSpec, _mechanism(m, group))) for m in group.mechanisms),
+        *(("process", _json(ProcessSpec, _process(p, group))) for p in group.processes),
+        *(
+            ("prediction", _json(PredictionRequest, _prediction(p, group)))
+            for p in group.predictions
+        ),
+    ]
+
+
+def model_specs(settings: Settings) -> list[ModelSpec]:
+    """Models of a study: the standard ones, those of the scores, and the declared ones.
+
+    If arms were randomised the model given baseline is the planned one, else that of change.
+    The model of all sessions is fitted where people lack one or there are more than two.
+    """
+    group = settings.group
+    adjusted = bool(group.arm_column) and group.randomised
+    change = ModelSpec(
+        "change",
+        "change",
+        planned=not adjusted,
+        arm_column=group.arm_column or "",
+        reference_arm=group.reference_arm or "",
+        block_column=group.sites.column or "",
+        request=DesignRequest(_covariates(group)),
+        confidence=group.confidence,
+        min_participants=group.min_participants,
+    )
+    specs = [
+        change,
+        replace(change, name="mixed", kind="mixed", planned=False, only_incomplete=True),
+    ]
+    if group.arm_column:
+        kind: ModelKind = "baseline_adjusted"
+        specs.append(replace(change, name=kind, kind=kind, planned=adjusted))
+    for score in group.scores:
+        if score.role == "outcome":
+            specs += _score_specs(scale_of(score), change)
+    for made in group.composites:
+        specs += _score_specs(Scale(made.name, made.better), change)
+    return specs + [_declared(model, change) for model in group.models]
+
+
+def score_request(settings: Settings) -> str:
+    """What the scores of a study are asked, as JSON of ScoreRequest."""
+    group = settings.group
+    scales = {score.name: scale_of(score) for score in group.scores}
+    composites = tuple(
+        CompositeSpec(
+            made.name, tuple(scales[name] for name in made.scores), made.min_share, made.better
+        )
+        for made in group.composites
+    )
+    request = ScoreRequest(
+        scales=tuple(scales.values()),
+        outcomes=tuple(score.name for score in group.scores if score.role == "outcome"),
+        rules=tuple(
+            ScoreRule(score.name, scale.minimum, scale.maximum, score.moment)
+            for score, scale in zip(group.scores, scales.values(), strict=True)
+        ),
+        composites=composites,
+        moments={strip_label(k, "ses"): v for k, v in settings.sessions.moments.items()},
+        sessions=tuple(session_order(settings)),
+        pair=settings.sessions.compared,
+        arm_column=group.arm_column or "",
+        reference_arm=group.reference_arm or "",
+        characteristics=_covariates(group),
+        confidence=group.confidence,
+    )
+    return REQUEST.dump_json(request).decode()
+
+
+def scale_of(score: ScoreSettings) -> Scale:
+    """Scale of a declared score, filled from scales.yaml."""
+    known = complete_score(score.model_dump(exclude_none=True))
+    return Scale(**known.model_dump(exclude={"scale", "sources"}))
+
+
+def file_label(text: str) -> str:
+    """Name with all that is neither letter nor digit as a hyphen."""
+    return "".join(letter if letter.isalnum() else "-" for letter in text)
+
+
+def _score_specs(score: Scale, change: ModelSpec) -> list[ModelSpec]:
+    label = file_label(score.name)
+    symptoms = replace(
+        change,
+        name=f"symptoms_{label}",
+        kind="symptoms",
+        planned=True,
+        score=score.name,
+        better=score.better,
+    )
+    kinds: tuple[ModelKind, ...] = ("rank_symptoms", "symptoms_adjusted")
+    checks = [replace(symptoms, name=f"{k}_{label}", kind=k, planned=False) for k in kinds]
+    if score.remission is not None:
+        remitters = replace(symptoms, kind="remission", planned=False, remission=score.remission)
+        checks.append(replace(remitters, name=f"remission_{label}"))
+    return [symptoms, *checks]
+
+
+def _declared(model: ModelSettings, change: ModelSpec) -> ModelSpec:
+    covariates = () if model.formula else change.request.covariates
+    contrasts = tuple((name, tuple(arms.items())) for name, arms in model.contrasts.items())
+    return replace(
+        change,
+        name=model.name,
+        kind=model.design,
+        planned=model.planned,
+        request=DesignRequest(
+            covariates, model.formula, model.test, contrasts, model.moderator or ""
+        ),
+        measures=model.measures,
+        regions=model.regions,
+        time=model.time,
+        random=model.random,
+    )
+
+
+def _covariates(group: GroupSettings) -> tuple[str, ...]:
+    site = group.sites.column if group.sites.method == "covariate" else None
+    added = (site,) if site and site not in group.covariates else ()
+    return (*group.covariates, *added)
+
+
+def _mechanism(made: MechanismSettings, group: GroupSettings) -> MechanismSpec:
+    return MechanismSpec(
+        name=made.name,
+        treatment=made.treatment,
+        mediators=tuple(_variable(mediator) for mediator in made.mediators),
+        outcome=_variable(made.outcome),
+        kind=made.kind,
+        interaction=made.interaction,
+        moderator=made.moderator,
+        moderated=made.moderated,
+        covariates=(*made.covariates, *_covariates(group)),
+        n_bootstraps=made.n_bootstraps,
+        planned=made.planned,
+        arm_column=group.arm_column or "",
+        reference_arm=group.reference_arm or "",
+        randomised=group.randomised,
+        confidence=group.confidence,
+        min_participants=group.min_participants,
+    )
+
+
+def _process(made: ProcessSettings, group: GroupSettings) -> ProcessSpec:
+    return ProcessSpec(
+        name=made.name,
+        model=made.model,
+        process=_variable(made.process),
+        outcome=_variable(made.outcome),
+        sessions=tuple(strip_label(label, "ses") for label in made.sessions),
+        planned=made.planned,
+        confidence=group.confidence,
+    )
+
+
+def _prediction(made: PredictionSettings, group: GroupSettings) -> PredictionRequest:
+    scales = {score.name: scale_of(score) for score in group.scores}
+    return PredictionRequest(
+        name=made.name,
+        target=_variable(made.target),
+        response=made.response,
+        clinical=tuple(_variable(part) for part in made.clinical),
+        brain=tuple(_variable(part) for part in made.brain),
+        method="cpm" if made.method == "connectome" else made.method,
+        confounds=made.confounds,
+        by_site=made.by_site,
+        site_column=group.sites.column or "",
+        arm_column=group.arm_column or "",
+        randomised=group.randomised,
+        scale=scales.get(made.target.score or ""),
+        n_folds=made.n_folds,
+        n_repeats=made.n_repeats,
+        n_permutations=made.n_permutations,
+        confidence=group.confidence,
+        planned=made.planned,
+    )
+
+
+def _variable(made: VariableSettings) -> VariableSpec:
+    return VariableSpec(**made.model_dump())
+
+
+def session_order(settings: Settings) -> list[str]:
+    """Labels of the sessions in the order of time; empty if dates decide."""
+    return [strip_label(label, "ses") for label in settings.sessions.order or ()]
+
+
+def _json(form: type, made: object) -> str:
+    adapter: TypeAdapter[object] = TypeAdapter(form)
+    return adapter.dump_json(made).decode()
