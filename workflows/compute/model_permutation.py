@@ -62,7 +62,7 @@ class Relabelled:
 def relabelled(
     design: Design, partner: tuple[str, np.ndarray] | None, blocks: pd.Series, plan: PermutationPlan
 ) -> Relabelled:
-    """Relabellings of the participants of a model.
+    """Relabellings of the participants of a model; a row of the design with NaN is left out.
 
     A mean change of one arm is tested by turning signs, everything else by exchanging
     participants, within `blocks`.

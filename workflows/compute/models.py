@@ -107,7 +107,9 @@ def permutation_of(model: FamilyModel, plan: PermutationPlan | None) -> Permuted
     blocks = pd.Series("", index=model.cohort.participants.index)
     if spec.block_column in model.cohort.participants:
         blocks = model.cohort.participants[spec.block_column]
-    who = relabelled(model.design, partner, blocks, plan)
+    seen = np.isfinite(family.change).any(axis=1)
+    matrix = np.where(seen[:, None], model.design.matrix, np.nan)
+    who = relabelled(replace(model.design, matrix=matrix), partner, blocks, plan)
     return permuted(family, who, plan, spec.min_participants)
 
 

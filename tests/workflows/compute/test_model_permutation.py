@@ -34,7 +34,7 @@ def edges(change):
 
 
 def run(people, change, plan=PLAN, kind="change", **fields):
-    score = pd.DataFrame({"BDI": fields.pop("BDI", np.arange(24.0))})
+    score = pd.DataFrame({"BDI": fields.pop("BDI", np.arange(float(len(people))))})
     fields = {"arm_column": "arm", "reference_arm": "WL", **fields}
     spec = ModelSpec(kind, kind, planned=True, request=DesignRequest(("age",)), **fields)
     return run_model(spec, Cohort(people, score), (edges(change),), plan)
@@ -100,3 +100,12 @@ def test_one_family_holds_its_error_rate(people, rng):
         for _ in range(60)
     ]
     assert np.mean(found) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+
+
+def test_people_without_data_change_nothing(people, rng):
+    change = rng.normal(0, 1, (24, 21))
+    alone = run(people, change).rows["p_fwe"].to_numpy()
+    more = pd.concat([people, people.assign(arm="WL")], ignore_index=True)
+    padded = np.vstack([change, np.full((24, 21), np.nan)])
+    both = run(more, padded).rows["p_fwe"].to_numpy()
+    np.testing.assert_array_equal(both, alone)
