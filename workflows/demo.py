@@ -1,4 +1,4 @@
-"""The braindelta-demo command: a made-up trial with known truth, from images to report."""
+"""The braindelta-demo command: made-up trials with known truth, from images or tables to report."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Makes a small two-arm trial with known brain change (8 people, 2 sessions, T1w and BOLD at low
 resolution), runs braindelta on it, and prints what was planted beside what was recovered."""
+DESCRIPTION_FILE = "dataset_description.json"
 DONE, NOTHING_TO_DO = 0, 11
 LEVELS = ("plan", "participant", "group")
 
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     console, start = Console(), time.monotonic()
     root = arguments.output_dir.absolute()
+    if arguments.study is not None:
+        return run_study(root, arguments.study, arguments.seed, braindelta)
     design = TrialDesign(n_participants=arguments.participants, seed=arguments.seed)
     console.print(f"Making a trial of {design.n_participants} people in {root / 'bids'}")
     write_trial(root, design, arguments.nprocs)
@@ -50,12 +53,37 @@ def build_parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = argparse.ArgumentParser(prog="braindelta-demo", description=DESCRIPTION)
     parser.add_argument("output_dir", type=Path, help="folder for the trial and its results")
+    parser.add_argument(
+        "--study",
+        choices=("one_arm", "two_arms", "three_waves", "two_sites", "alliance"),
+        help="instead of images: the tables of a larger made-up study of this design (a minute)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other people")
     parser.add_argument("--nprocs", type=int, default=os.cpu_count() or 1, help="cores")
     parser.add_argument(
         "--participants", type=_number_of_people, default=8, metavar="N", help="5 or more"
     )
     return parser
+
+
+def run_study(root: Path, name: str, seed: int, braindelta: Callable[[list[str]], int]) -> int:
+    """Exit code of the group level on the tables of a made-up study."""
+    import numpy as np
+
+    from bids_utils.derivatives import write_json, write_table
+    from workflows.compute.made_up_study import STUDIES
+
+    made = STUDIES[name](np.random.default_rng(seed))
+    bids = root / "bids"
+    write_table(made.participants, bids / "participants.tsv")
+    write_json({"Name": f"Made-up study: {name}", "BIDSVersion": "1.10.0"}, bids / DESCRIPTION_FILE)
+    write_table(made.measures, root / "measures.tsv")
+    write_table(made.truth, root / "truth.tsv")
+    with (files("configs") / "studies" / f"{name}.yaml").open("rb") as source:
+        (root / "settings.yaml").write_bytes(source.read())
+    places = [str(bids), str(root / "derivatives"), "group"]
+    options = ["--measures", str(root / "measures.tsv"), "-w", str(root / "work")]
+    return braindelta([*places, *options, "--settings", str(root / "settings.yaml")])
 
 
 def run_levels(root: Path, nprocs: int, braindelta: Callable[[list[str]], int]) -> int:
