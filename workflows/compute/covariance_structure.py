@@ -33,6 +33,7 @@ PROCESS_COLUMNS = [
 OPEN = "a limit of the interval was not found"
 MAX_STEPS = 500
 DECREMENT = 1e-14
+PROFILE_DECREMENT = 1e-7
 GOOD_DECREMENT = 1e-6
 ROUNDING = 1e-13
 LARGEST_DAMPING = 1e8
@@ -221,10 +222,10 @@ def fit_structure(structure: Structure, values: np.ndarray) -> StructureFit:
         that the data do not determine.
     """
     values = np.asarray(values, dtype=float)
-    _check_values(structure, values)
+    check_scores(structure.observed, values)
     layout = _layout(structure)
     used = np.isfinite(values).any(axis=1)
-    patterns = _patterns(values[used])
+    patterns = _patterns(values)
     theta = _maximum(layout, patterns, layout.start)
     covariance = _error_covariance(layout, patterns, theta)
     mean, everything, _ = _everything(layout, theta)
@@ -241,6 +242,38 @@ def fit_structure(structure: Structure, values: np.ndarray) -> StructureFit:
         indices=_indices(layout, patterns, theta),
         notes=_notes(structure, values, layout, theta),
     )
+
+
+def check_scores(names: tuple[str, ...], values: np.ndarray) -> None:
+    """Refuse scores that no model can be fitted to.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the columns, for the message.
+    values : np.ndarray, shape (n_participants, n_names)
+        NaN is missing.
+
+    Raises
+    ------
+    ModelError
+        Fewer than 10 participants with values, or a column with fewer than 3 values or without
+        variation.
+    ValueError
+        Another number of columns.
+    """
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise ValueError(f"values: need {len(names)} columns, got {values.shape}")
+    n = int(np.isfinite(values).any(axis=1).sum())
+    if n < MIN_PARTICIPANTS:
+        what = f"{n} participants with values, {MIN_PARTICIPANTS} needed"
+        raise ModelError(Problem(what, "participants", "see who is missing, or collect more"))
+    for name, column in zip(names, values.T, strict=True):
+        there = column[np.isfinite(column)]
+        if len(there) < 3 or np.ptp(there) <= 1e-10 * np.abs(there).max():
+            few = f"has {len(there)} values" if len(there) < 3 else "is the same for everybody"
+            todo = "leave this occasion or variable out"
+            raise ModelError(Problem(f"'{name}' {few}", name, todo))
 
 
 def derived(
@@ -293,13 +326,15 @@ def likelihood_loss(
     ModelError
         The model with the fixed parameter has no maximum that the search finds.
     """
-    values = np.asarray(values, dtype=float)
+    return _loss(structure, _patterns(np.asarray(values, dtype=float)), fit, label, value)
+
+
+def _loss(structure, patterns, fit, label, value):
     paths = tuple(
         replace(path, label="", value=value) if path.label == label else path
         for path in structure.paths
     )
     layout = _layout(replace(structure, paths=paths))
-    patterns = _patterns(values[np.isfinite(values).any(axis=1)])
     at = fit.labels.index(label)
     slope = fit.covariance[at] / fit.covariance[at, at]
     near = np.delete(fit.estimate + slope * (value - fit.estimate[at]), at)
@@ -307,7 +342,7 @@ def likelihood_loss(
     start = next((one for one in starts if np.isfinite(_deviance_at(layout, patterns, one))), None)
     if start is None:
         raise ModelError(_no_maximum())
-    theta = _maximum(layout, patterns, start)
+    theta = _maximum(layout, patterns, start, PROFILE_DECREMENT)
     return _deviance_at(layout, patterns, theta) + 2 * fit.indices.log_likelihood
 
 
@@ -337,10 +372,10 @@ def likelihood_limits(
         Participants from whom the degrees of freedom were counted.
     """
     wanted = stats.t.ppf((1 + confidence) / 2, term.df)
-    scale = term.df / n
+    scale, patterns = term.df / n, _patterns(np.asarray(values, dtype=float))
 
     def root(value):
-        loss = likelihood_loss(structure, values, fit, term.term, value)
+        loss = _loss(structure, patterns, fit, term.term, value)
         return float(np.sqrt(max(loss, 0.0) * scale))
 
     def limit(side):
@@ -348,7 +383,7 @@ def likelihood_limits(
         for outer in term.estimate + step * np.array([1.0, 1.5, 2.5, 5, 12, 25]):
             if root(outer) >= wanted:
                 return optimize.brentq(
-                    lambda value: root(value) - wanted, inner, outer, xtol=1e-4 * abs(step)
+                    lambda value: root(value) - wanted, inner, outer, xtol=1e-3 * abs(step)
                 )
             inner = outer
         return np.nan
@@ -388,7 +423,7 @@ def saturated_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         The covariance is singular.
     """
     values = np.asarray(values, dtype=float)
-    return _saturated(_patterns(values[np.isfinite(values).any(axis=1)]))
+    return _saturated(_patterns(values))
 
 
 def term_table(terms: list[Term], n: int, confidence: float) -> pd.DataFrame:
@@ -456,9 +491,13 @@ def _layout(structure):
 
 
 def _patterns(values):
+    """Moments of each pattern; participants without any value are not used."""
+    values = values[np.isfinite(values).any(axis=1)]
     there = np.isfinite(values)
-    masks, member = np.unique(there, axis=0, return_inverse=True)
-    member = member.ravel()
+    _, first, member = np.unique(
+        np.packbits(there, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    masks, member = there[first], member.ravel()
     n = np.bincount(member).astype(float)
     filled = np.where(there, values, 0.0)
     mean = np.array([filled[member == at].mean(axis=0) for at in range(len(n))])
@@ -588,43 +627,52 @@ def _curvature(layout, patterns, theta):
     return gradient, (observed + observed.T) / 2, expected
 
 
-def _maximum(layout, patterns, start):
+def _maximum(layout, patterns, start, decrement=DECREMENT):
+    """Parameters at the maximum, from `start`; `decrement` is the gain still to be expected."""
     theta, damping = start, 1e-4
     deviance = _deviance_at(layout, patterns, theta)
     if not np.isfinite(deviance):
         what = "scores of which one is a sum of others or changes by the same amount in everybody"
         raise ModelError(Problem(what, "model", "leave one of them out"))
-    decrement = np.inf
+    left = np.inf
     for _ in range(MAX_STEPS):
-        gradient, observed, expected = _curvature(layout, patterns, theta)
-        curvature = observed if _positive(observed, expected) else expected
-        decrement = -gradient @ _step(gradient, curvature, 0.0)
-        if decrement < DECREMENT:
+        gradient, axes = _descent(layout, patterns, theta)
+        left = -gradient @ _step(gradient, axes, 0.0)
+        if left < decrement:
             break
         allowed = deviance + ROUNDING * abs(deviance)
-        step = _step(gradient, curvature, damping)
+        step = _step(gradient, axes, damping)
         new = _deviance_at(layout, patterns, theta + step)
         while new > allowed and damping < LARGEST_DAMPING:
             damping *= 8
-            step = _step(gradient, curvature, damping)
+            step = _step(gradient, axes, damping)
             new = _deviance_at(layout, patterns, theta + step)
         if new > allowed:
             break
         theta, deviance, damping = theta + step, new, max(damping / 16, 1e-10)
-    if decrement > GOOD_DECREMENT:
+    if left > GOOD_DECREMENT:
         raise ModelError(_no_maximum())
     return theta
 
 
-def _positive(observed, expected):
-    scale = 1 / np.sqrt(np.maximum(np.diag(expected), np.finfo(float).tiny))
-    return np.linalg.eigvalsh(observed * scale[:, None] * scale)[0] > IDENTIFIED
+def _descent(layout, patterns, theta):
+    """Gradient and the axes of the curvature: the observed one, the expected if it is not up."""
+    gradient, observed, expected = _curvature(layout, patterns, theta)
+    scale = _unit(expected)
+    values, vectors = np.linalg.eigh(observed * scale[:, None] * scale)
+    if values[0] <= IDENTIFIED:
+        values, vectors = np.linalg.eigh(expected * scale[:, None] * scale)
+    return gradient, (scale, values, vectors)
 
 
-def _step(gradient, curvature, damping):
-    """Scoring step in parameters scaled to unit curvature; directions without any are left."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(curvature), np.finfo(float).tiny))
-    values, vectors = np.linalg.eigh(curvature * scale[:, None] * scale)
+def _unit(curvature):
+    """Size of each parameter's step of unit curvature."""
+    return 1 / np.sqrt(np.maximum(np.diag(curvature), np.finfo(float).tiny))
+
+
+def _step(gradient, axes, damping):
+    """Damped step along the axes; those without curvature are left."""
+    scale, values, vectors = axes
     floor = SMALLEST_EIGENVALUE * max(values[-1], 1.0)
     weight = np.where(values > floor, 1 / (np.maximum(values, floor) + damping), 0.0)
     return -scale * (vectors @ (weight * (vectors.T @ (scale * gradient))))
@@ -638,7 +686,7 @@ def _no_maximum():
 def _error_covariance(layout, patterns, theta):
     """Inverse of the observed information."""
     _, observed, expected = _curvature(layout, patterns, theta)
-    scale = 1 / np.sqrt(np.maximum(np.diag(expected), np.finfo(float).tiny))
+    scale = _unit(expected)
     values, vectors = np.linalg.eigh(observed * scale[:, None] * scale)
     if values[0] <= IDENTIFIED:
         worst = layout.labels[int(np.argmax(np.abs(vectors[:, 0])))]
@@ -758,22 +806,6 @@ def _srmr(layout, theta, mean, covariance):
     off = ((covariance - implied[:p, :p]) / np.outer(size, size))[np.tril_indices(p)]
     means = (mean - implied_mean[:p]) / size
     return float(np.sqrt((np.sum(off**2) + np.sum(means**2)) / (len(off) + p)))
-
-
-def _check_values(structure, values):
-    if values.ndim != 2 or values.shape[1] != len(structure.observed):
-        raise ValueError(f"values: need {len(structure.observed)} columns, got {values.shape}")
-    n = int(np.isfinite(values).any(axis=1).sum())
-    if n < MIN_PARTICIPANTS:
-        what = f"{n} participants with values, {MIN_PARTICIPANTS} needed"
-        raise ModelError(Problem(what, "participants", "see who is missing, or collect more"))
-    for name, column in zip(structure.observed, values.T, strict=True):
-        there = column[np.isfinite(column)]
-        if len(there) < 3 or np.ptp(there) <= 1e-10 * np.abs(there).max():
-            few = f"has {len(there)} values" if len(there) < 3 else "is the same for everybody"
-            raise ModelError(
-                Problem(f"'{name}' {few}", name, "leave this occasion or variable out")
-            )
 
 
 def _notes(structure, values, layout, theta):

@@ -12,6 +12,7 @@ from workflows.compute.covariance_structure import (
     Structure,
     StructureFit,
     Term,
+    check_scores,
     derived,
     fit_structure,
     likelihood_limits,
@@ -69,8 +70,10 @@ def cross_lagged(
     """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     _check_panel(first, second, names)
-    structure = panel_structure(first, second, names, equal_paths)
     values = np.column_stack([first, second])
+    observed = tuple(f"{name} {at}" for name in names for at in range(first.shape[1]))
+    check_scores(observed, values)
+    structure = panel_structure(first, second, names, equal_paths)
     fit = fit_structure(structure, values)
     several = (np.isfinite(first) | np.isfinite(second)).sum(axis=1) > 1
     n = int(several.sum())

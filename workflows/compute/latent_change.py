@@ -19,6 +19,7 @@ from workflows.compute.covariance_structure import (
     ProcessResult,
     Structure,
     Term,
+    check_scores,
     derived,
     fit_structure,
     likelihood_limits,
@@ -171,7 +172,9 @@ def _panel(measures, covariates, n_occasions):
     scores = tuple(part[used] for part in scores)
     extra = extra[used] - extra[used].mean(axis=0) if used.any() else extra[used]
     values = np.column_stack([*scores, extra])
-    return _Panel(tuple(measures), scores, tuple(covariates), values, int((~used).sum()))
+    panel = _Panel(tuple(measures), scores, tuple(covariates), values, int((~used).sum()))
+    check_scores(_variables(panel) + panel.covariates, values)
+    return panel
 
 
 def _variables(panel):
