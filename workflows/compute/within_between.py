@@ -18,7 +18,8 @@ BETWEEN = "between-person effect of {}"
 CONTEXT = "between minus within effect of {}"
 CARRIED = "outcome at the session before"
 UNRELIABLE = (
-    "person means of {:.1f} sessions on average are not exact: this effect leans to the other"
+    "a mean of {:.1f} sessions is not exact: this effect is drawn towards the within-person one "
+    "(Lüdtke et al. 2008)"
 )
 ENDOGENOUS = (
     "if the outcome drives later values of the process, effects of deviations from a mean of few "
