@@ -319,11 +319,11 @@ class _Frame:
 def _frame(data, rows, min_participants):
     covariates = data.covariates[rows]
     covariates = covariates[:, np.ptp(covariates, axis=0) > 0] if len(rows) else covariates
-    base = np.column_stack([np.ones(len(rows)), covariates - covariates.mean(axis=0)])
-    treatment, outcome = data.treatment[rows], data.outcome[rows]
-    needed = max(min_participants, base.shape[1] + 3)
+    needed = max(min_participants, covariates.shape[1] + 4)
     if len(rows) < needed:
         return None, f"not tested: {len(rows)} participants, {needed} needed"
+    base = np.column_stack([np.ones(len(rows)), covariates - covariates.mean(axis=0)])
+    treatment, outcome = data.treatment[rows], data.outcome[rows]
     centred = treatment - treatment.mean()
     if not full_rank(np.column_stack([base, centred])):
         return None, "not tested: treatment and covariates cannot be told apart"

@@ -85,32 +85,34 @@ def confounding_sensitivity(
     ready, used = complete_data(data)
     columns, at = centred_columns(ready.columns), places_of(ready)
     draws = draw(columns, partial(_curve, at, rho), resampling.of(used), rng)
-    size = sample_size(draws, resampling, len(columns), len(at.base) + 1)
-    confidence = widened_confidence(resampling.confidence, *size)
-    low, high = percentile_interval(draws.values, confidence)
-    curve = pd.DataFrame(
-        {
-            "term": np.repeat(np.array(ready.contrasts, dtype=object), len(rho)),
-            "mediator": ready.mediator_names[0],
-            "rho": np.tile(rho, len(ready.contrasts)),
-            "indirect": draws.estimate,
-            "ci_low": low,
-            "ci_high": high,
-        }
-    )
     products = (columns.T @ columns)[:, :, None]
     r = float(_residual_correlation(products, at)[0])
-    limits = correlation_interval(
-        np.array([r]), np.array([len(columns) - len(at.base) - 1]), resampling.confidence
-    )
+    df = np.array([len(columns) - len(at.base) - 1])
+    limits = correlation_interval(np.array([r]), df, resampling.confidence)
     return Sensitivity(
         rho=r,
         rho_low=float(limits.low[0]),
         rho_high=float(limits.high[0]),
         residual_share=r**2,
         total_share=r**2 * _unexplained(products, at),
-        curve=curve[CURVE_COLUMNS],
+        curve=_curve_table(ready, rho, draws, resampling),
     )
+
+
+def _curve_table(data, rho, draws, resampling):
+    n_terms = len(places_of(data).base) + 1
+    size = sample_size(draws, resampling, len(data.outcome), n_terms)
+    confidence = widened_confidence(resampling.confidence, *size)
+    low, high = percentile_interval(draws.values, confidence)
+    columns = {
+        "term": np.repeat(np.array(data.contrasts, dtype=object), len(rho)),
+        "mediator": data.mediator_names[0],
+        "rho": np.tile(rho, len(data.contrasts)),
+        "indirect": draws.estimate,
+        "ci_low": low,
+        "ci_high": high,
+    }
+    return pd.DataFrame(columns)[CURVE_COLUMNS]
 
 
 def _curve(at, rho, products):

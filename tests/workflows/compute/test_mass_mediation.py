@@ -164,6 +164,8 @@ def test_tests_that_cannot_be_made_say_why(rng):
     data.mediators[:, 0] = 5
     data.mediators[8:, 1] = np.nan
     result = mass_mediation(data, 0.95, 10)
+    nobody = replace(data, mediators=np.full((60, 1), np.nan))
+    assert mass_mediation(nobody, 0.95, 10).note[0] == "not tested: 0 participants, 10 needed"
     assert result.note.tolist() == [
         "no variation between participants",
         "not tested: 8 participants, 10 needed",
