@@ -24,8 +24,8 @@ from bids_utils.images import (
 )
 from bids_utils.index import Selection, index_dataset, select
 from bids_utils.ledger import LEDGER_DICTIONARY, Expected, make_ledger, no_row_note
-from bids_utils.names import parse_name
-from bids_utils.phenotype import read_participants
+from bids_utils.names import parse_name, strip_label
+from bids_utils.phenotype import read_participants, read_scores
 from bids_utils.sessions import OrderRule, SessionOrder, check_order, order_sessions, read_dates
 from bids_utils.sidecars import json_names
 
@@ -76,7 +76,8 @@ class Plan:
 class PlanRequest:
     """What is asked for.
 
-    `order` and `interval_days` come from the settings (None: dates decide).
+    `order` and `interval_days` come from the settings (None: dates decide), and so do the
+    sessions of `moments`, which need no images.
     """
 
     bids_dir: Path
@@ -84,6 +85,7 @@ class PlanRequest:
     interval_days: tuple[float, ...] | None
     tr_tolerance_s: float
     selection: Selection = Selection()
+    moments: tuple[str, ...] = ()
 
 
 def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
@@ -104,7 +106,8 @@ def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
     asked = select(index, request.selection)
     _check_sessions(request.bids_dir, index)
     rule = OrderRule(request.order or (), request.interval_days or ())
-    check_order(rule.order, index["session"][index["session"] != ""])
+    scanned = dict.fromkeys(index["session"][index["session"] != ""])
+    check_order(rule.order, _known_sessions(request, rule, scanned))
     found = _candidates(index, asked, request.selection)
     orders = _orders(request.bids_dir, found, rule)
     people = _people(request)
@@ -138,6 +141,18 @@ def _check_sessions(bids_dir: Path, index: pd.DataFrame) -> None:
             f"{bids_dir}: nobody has images of two sessions, so there is no change to measure; "
             f"sessions found: {labels}"
         )
+
+
+def _known_sessions(
+    request: PlanRequest, rule: OrderRule, scanned: Iterable[str]
+) -> dict[str, None]:
+    """Sessions of images, of `moments`, and where the order has others, those of scores."""
+    known = dict.fromkeys([*scanned, *(strip_label(name, "ses") for name in request.moments)])
+    if all(label in known for label in rule.order):
+        return known
+    scores = read_scores(request.bids_dir, (), rule.order)
+    labels = scores["session_id"][scores["value"].notna()].dropna()
+    return known | dict.fromkeys(str(label) for label in labels)
 
 
 def _looked_at(index: pd.DataFrame) -> pd.Series:
@@ -248,7 +263,9 @@ def _expected(
     images: Mapping[str, list[Candidate]], rule: OrderRule, selection: Selection
 ) -> Expected:
     asked = [image for found in images.values() for image in found if image.status != FOUND]
-    sessions = rule.order or _shared_sessions(images)
+    scanned = {image.session for found in images.values() for image in found}
+    sessions = tuple(label for label in rule.order if label in scanned)
+    sessions = sessions or _shared_sessions(images)
     if selection.sessions:
         sessions = tuple(label for label in sessions if label in selection.sessions)
     tasks = dict.fromkeys(image.label("task") for image in asked if image.modality == FUNCTION)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 From MRI before and after treatment (BIDS) to regional brain change, its uncertainty and its
-relation to symptoms. Usual order: plan (look), participant (images), group (change, models,
-report)."""
+relation to symptoms. Usual order: plan (look), participant (images), lock (write down what is
+planned before the outcomes are read), group (change, models, report)."""
 EPILOG = """\
 exit codes: 0 done; 1 failed; 2 usage or settings; 3 dataset; 4 a tool failed;
 10 some participants or models failed, the rest is done; 11 nothing to do"""
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bids_dir", type=Path, help="dataset in BIDS, only read")
     parser.add_argument("output_dir", type=Path, help="where the derivatives are written")
-    parser.add_argument("level", choices=("plan", "participant", "group", "status"))
+    parser.add_argument("level", choices=("plan", "participant", "lock", "group", "status"))
     parser.add_argument("--version", action="version", version=_version())
     _add_selection(parser.add_argument_group("which data"))
     _add_analysis(parser.add_argument_group("how"))
@@ -94,10 +94,27 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 def _add_analysis(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--settings", type=Path, metavar="YAML", help="the science of the study")
     group.add_argument(
+        "-d",
+        "--derivatives",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="group: results of freesurfer, fastsurfer, cat12, mriqc, xcpd, giga_connectome or a "
+        "table (auto: find out) instead of images; may be repeated",
+    )
+    group.add_argument(
         "--measures",
+        action="append",
         type=Path,
+        default=[],
         metavar="TSV",
-        help="group: a long table of your own measures instead of images",
+        help="group: a table of your own measures instead of images; may be repeated",
+    )
+    group.add_argument(
+        "--scores-only", action="store_true", help="group: a cohort without brain measures"
+    )
+    group.add_argument(
+        "--random-seed", type=int, metavar="N", help="instead of random_seed of the settings"
     )
 
 
@@ -127,6 +144,8 @@ def _options(arguments: argparse.Namespace) -> Options:
         "participant_label": tuple(arguments.participant_label),
         "session_label": tuple(arguments.session_label),
         "task_id": tuple(arguments.task_id),
+        "derivatives": tuple(arguments.derivatives),
+        "measures": tuple(path.absolute() for path in arguments.measures),
     }
     return Options(**values)
 

@@ -11,18 +11,19 @@ from nipype.pipeline.engine import MapNode, Node, Workflow
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import strip_label
-from configs.settings import (
-    Settings,
-)
+from bids_utils.readers.sources import source_stamp
+from configs.lock import Comparison, compare_lock, main_model, read_lock
+from configs.settings import Settings
 from workflows.interfaces.group import (
     Analysis,
     CohortFlow,
     CollectDerivatives,
-    CollectTable,
     MeasureChange,
     SaveGroup,
 )
+from workflows.interfaces.measure_sources import CollectSources, Intake
 from workflows.interfaces.outcomes import PatientOutcomes
+from workflows.interfaces.sites import HarmoniseSites
 from workflows.questions import analyses_of, score_request, session_order
 
 DERIVED_TABLES = (
@@ -42,11 +43,11 @@ DATASET_TABLES = (
 def init_group_wf(
     output_dir: Path,
     bids_dir: Path,
-    measures_table: Path | None,
+    intake: Intake | None,
     settings: Settings,
     name: str = "group_wf",
 ) -> Workflow:
-    """Workflow from derivatives (or a table of measures) to OUTPUT_DIR/group.
+    """Workflow from derivatives (own or other tools') to OUTPUT_DIR/group.
 
     The files that are read are listed when the workflow is made; a node runs again if one of
     them changed. outputnode: `group_dir`, `group_files`.
@@ -57,30 +58,35 @@ def init_group_wf(
         Derivative dataset with ledger.tsv.
     bids_dir : Path
         Dataset with participants.tsv, phenotype/ and dates of the sessions.
-    measures_table : Path or None
-        A long table of measures instead of the derivatives.
+    intake : Intake or None
+        Where the measures come from; None: own derivatives.
     settings : Settings
         Settings of the study.
     """
     files_read = existing(bids_dir, DATASET_TABLES)
     tables: dict[str, str | list[str]] = {"bids_dir": str(bids_dir), "table_files": files_read}
-    collect = _collect_node(output_dir, measures_table, settings, tables)
+    intake = intake or Intake()
+    locked = locked_analyses(output_dir, bids_dir, intake, settings)
+    collect = _collect_node(output_dir, intake, settings, tables)
+    sites = _sites_node(output_dir, intake, settings, tables)
     change = _change_node(settings)
     outcomes = Node(PatientOutcomes(asked=score_request(settings), **tables), "outcomes")
-    analyses = _analysis_nodes(settings, tables)
+    analyses = _analysis_nodes(settings, locked, tables)
     model_files = Node(Merge(1, ravel_inputs=True), "model_files")
-    problem_files = Node(Merge(4, ravel_inputs=True), "problem_files")
-    arm_column = settings.group.arm_column or ""
-    flow = Node(CohortFlow(arm_column=arm_column, **tables), "flow")
-    files = Node(Merge(10, ravel_inputs=True), "files")
+    problem_files = Node(Merge(5, ravel_inputs=True), "problem_files")
+    flow = _flow_node(settings, locked, tables)
+    files = Node(Merge(11, ravel_inputs=True), "files")
     save_group = Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True)
     outputnode = Node(IdentityInterface(["group_dir", "group_files"]), "outputnode")
     workflow = Workflow(name)
     workflow.connect(
         [
-            (collect, change, _same("measures_file visits_file connectivity_file scans_file")),
+            (collect, sites, _same("measures_file visits_file connectivity_file scans_file")),
+            (sites, change, _same("measures_file connectivity_file")),
+            (collect, change, _same("visits_file scans_file")),
             (change, outcomes, [("sessions", "scanned_sessions")]),
-            (collect, analyses, _same("measures_file connectivity_file scans_file edges_file")),
+            (sites, analyses, _same("measures_file connectivity_file")),
+            (collect, analyses, _same("scans_file edges_file")),
             (change, analyses, _same("waves_file sessions pair")),
             (outcomes, analyses, _same("scores_file score_sessions")),
             (analyses, model_files, [("model_files", "in1")]),
@@ -88,13 +94,16 @@ def init_group_wf(
             (change, problem_files, [("problems_file", "in2")]),
             (outcomes, problem_files, [("problems_file", "in3")]),
             (analyses, problem_files, [("problems_file", "in4")]),
+            (sites, problem_files, [("problems_file", "in5")]),
             (collect, flow, _same("visits_file")),
             (change, flow, _same("change_file pair")),
             (outcomes, flow, _same("scores_file")),
             (analyses, flow, [("sensitivity_file", "sensitivity_files")]),
             (model_files, flow, [("out", "model_files")]),
             (problem_files, flow, [("out", "problem_files")]),
-            (collect, files, _numbered("measures_file connectivity_file scans_file edges_file")),
+            (sites, files, _numbered("measures_file connectivity_file")),
+            (collect, files, _numbered("scans_file edges_file", 3)),
+            (sites, files, _numbered("raw_files", 11)),
             (change, files, _numbered("change_file connectivity_change_file pairs_file", 5)),
             (flow, files, _numbered("flow_file problems_file", 8)),
             (outcomes, files, _numbered("outcome_files", 10)),
@@ -116,31 +125,100 @@ def existing(folder: Path, patterns: tuple[str, ...]) -> list[str]:
     ]
 
 
+def input_tables(bids_dir: Path, sources: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
+    """Tables that the group level reads, by their path in the dataset, and given tables."""
+    found = [Path(file) for file in existing(bids_dir, DATASET_TABLES)]
+    inside = {str(path.relative_to(bids_dir)): path for path in found}
+    return inside | {path.name: path for _, path in sources if path.is_file()}
+
+
+def locked_analyses(
+    output_dir: Path, bids_dir: Path, intake: Intake, settings: Settings
+) -> Comparison | None:
+    """Which planned analyses are as locked; None if nothing was locked."""
+    lock = read_lock(output_dir)
+    return compare_lock(lock, settings, input_tables(bids_dir, intake.sources)) if lock else None
+
+
 def _collect_node(
-    output_dir: Path,
-    measures_table: Path | None,
-    settings: Settings,
-    tables: dict[str, str | list[str]],
+    output_dir: Path, intake: Intake, settings: Settings, tables: dict[str, str | list[str]]
 ) -> Node:
-    advice = "run the levels plan and participant first, or give a table with --measures"
-    if measures_table is None:
-        interface = CollectDerivatives(
-            derivative_files=existing(output_dir, DERIVED_TABLES),
-            ledger_file=_found(output_dir / "ledger.tsv", advice),
-            atlas=settings.atlas.name,
-            min_clean_minutes=settings.func.min_clean_minutes,
-        )
-    else:
-        interface = CollectTable(
-            measures_table=_found(measures_table, "check the path after --measures"),
-            session_order=session_order(settings),
-            interval_days=list(settings.sessions.interval_days or ()),
-            **tables,
-        )
-    return Node(interface, "collect")
+    own: dict[str, str | float | list[str]] = {}
+    if intake.derivatives:
+        advice = "run the levels plan and participant first, or give a table with --measures"
+        own = {
+            "derivative_files": existing(output_dir, DERIVED_TABLES),
+            "ledger_file": _found(output_dir / "ledger.tsv", advice),
+            "min_clean_minutes": settings.func.min_clean_minutes,
+        }
+    if intake.derivatives and not intake.sources:
+        return Node(CollectDerivatives(atlas=settings.atlas.name, **own), "collect")
+    interface = CollectSources(
+        sources=[(name, str(path)) for name, path in intake.sources],
+        stamps=[source_stamp(path) for _, path in intake.sources],
+        request=source_request(settings, intake),
+        atlas=settings.atlas.name,
+        session_order=session_order(settings),
+        interval_days=list(settings.sessions.interval_days or ()),
+        **tables,
+        **own,
+    )
+    return Node(interface, "collect", mem_gb=2)
 
 
-def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> MapNode:
+def source_request(settings: Settings, intake: Intake) -> dict[str, object]:
+    """What is asked of each source, as fields of SourceRequest."""
+    wanted = settings.sources.model_dump(exclude={"scans", "session"}, exclude_none=True)
+    scans = {
+        name: (strip_label(who, "sub"), strip_label(when, "ses"))
+        for name, (who, when) in settings.sources.scans.items()
+    }
+    return wanted | {
+        "scans": scans,
+        "session": strip_label(settings.sources.session or "", "ses"),
+        "participants": tuple(strip_label(label, "sub") for label in intake.participants),
+        "sessions": tuple(strip_label(label, "ses") for label in intake.sessions),
+    }
+
+
+def _sites_node(
+    output_dir: Path, intake: Intake, settings: Settings, tables: dict[str, str | list[str]]
+) -> Node:
+    group = settings.group
+    ledger = {"ledger_file": str(output_dir / "ledger.tsv")} if intake.derivatives else {}
+    interface = HarmoniseSites(
+        column=group.sites.column or "",
+        method=group.sites.method,
+        arm_column=group.arm_column or "",
+        covariates=list(group.covariates),
+        session_order=session_order(settings),
+        **tables,
+        **ledger,
+    )
+    return Node(interface, "sites", mem_gb=4)
+
+
+def _flow_node(
+    settings: Settings, locked: Comparison | None, tables: dict[str, str | list[str]]
+) -> Node:
+    site = settings.group.sites
+    covariates = [
+        *settings.group.covariates,
+        *([site.column] if site.method == "covariate" else []),
+    ]
+    interface = CohortFlow(
+        arm_column=settings.group.arm_column or "",
+        main_model=main_model(settings.group),
+        covariates=[name for name in dict.fromkeys(covariates) if name],
+        notices=list(locked.notices) if locked else [],
+        **tables,
+    )
+    return Node(interface, "flow")
+
+
+def _analysis_nodes(
+    settings: Settings, locked: Comparison | None, tables: dict[str, str | list[str]]
+) -> MapNode:
     correction = settings.group.correction
     analysis = Analysis(
         alpha=settings.group.alpha,
@@ -151,10 +229,21 @@ def _analysis_nodes(settings: Settings, tables: dict[str, str | list[str]]) -> M
         planned_days=list(accumulate(settings.sessions.interval_days or (), initial=0.0)),
         **tables,
     )
-    asked = analyses_of(settings)
+    asked = as_locked(analyses_of(settings), locked)
     nodes = MapNode(analysis, iterfield=["kind", "asked"], name="analyses", mem_gb=2)
     nodes.inputs.kind, nodes.inputs.asked = (list(column) for column in zip(*asked, strict=True))
     return nodes
+
+
+def as_locked(asked: list[tuple[str, str]], locked: Comparison | None) -> list[tuple[str, str]]:
+    """Analyses of which only those planned that are as they were locked."""
+    if locked is None:
+        return asked
+    records = [(kind, json.loads(text)) for kind, text in asked]
+    return [
+        (kind, json.dumps({**record, "planned": record["name"] in locked.planned}))
+        for kind, record in records
+    ]
 
 
 def _change_node(settings: Settings) -> Node:

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,14 +26,17 @@ from bids_utils.derivatives import (
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.filters import read_filters
 from bids_utils.index import Selection
-from bids_utils.names import with_prefix
+from bids_utils.names import nearest, with_prefix
 from bids_utils.plan import LEDGER_DICTIONARY, ParticipantPlan, Plan, PlanRequest, make_plan
+from bids_utils.readers.sources import READERS, SAME_NAME
 from configs.atlases import find_atlas
+from configs.lock import make_lock, write_lock
 from configs.settings import Settings, dump_settings, load_settings
 from workflows.citation import methods_text
 from workflows.failures import Failure, read_failures
-from workflows.group import init_group_wf
+from workflows.group import DERIVED_TABLES, existing, init_group_wf, input_tables
 from workflows.interfaces.headers import read_image_facts
+from workflows.interfaces.measure_sources import Intake
 from workflows.participant import (
     Study,
     expected_files,
@@ -90,7 +94,10 @@ class Options:
     bids_filter_file: Path | None = None
     skip_bids_validation: bool = False
     settings: Path | None = None
-    measures: Path | None = None
+    derivatives: tuple[str, ...] = ()
+    measures: tuple[Path, ...] = ()
+    scores_only: bool = False
+    random_seed: int | None = None
     nprocs: int = 1
     mem_gb: float | None = None
     clean_workdir: bool = False
@@ -103,14 +110,87 @@ class Options:
 
 def execute(options: Options) -> int:
     """Exit code of one call of the command."""
-    settings = load_settings(options.settings)
+    settings = with_seed(load_settings(options.settings), options.random_seed)
     if options.output_dir == options.bids_dir:
         raise SettingsError(f"{options.output_dir}: the output folder must not be the dataset")
-    if options.measures is not None and options.level != "group":
-        raise SettingsError("--measures brings a table instead of images: use the level group")
+    check_sources(options, settings)
     find_atlas(settings.atlas.name)
-    levels = {"plan": run_plan, "participant": run_participants, "group": run_group}
+    levels = {
+        "plan": run_plan,
+        "participant": run_participants,
+        "group": run_group,
+        "lock": run_lock,
+    }
     return levels.get(options.level, run_status)(options, settings, Console())
+
+
+def with_seed(settings: Settings, seed: int | None) -> Settings:
+    """Settings with the start of random numbers from the command line.
+
+    Raises
+    ------
+    SettingsError
+        It is negative.
+    """
+    if seed is None:
+        return settings
+    if seed < 0:
+        raise SettingsError(f"--random-seed {seed}: must be 0 or more")
+    return settings.model_copy(update={"random_seed": seed})
+
+
+def check_sources(options: Options, settings: Settings) -> None:
+    """Refuse sources of measures that are unknown or do not fit the level.
+
+    Raises
+    ------
+    SettingsError
+        The message says which option, and what to do.
+    """
+    given = [*options.derivatives, *options.measures]
+    if (given or options.scores_only) and options.level not in ("group", "lock"):
+        raise SettingsError(
+            "--derivatives, --measures and --scores-only take the place of images: "
+            "use the level group"
+        )
+    for name, path in sources_of(options):
+        if SAME_NAME.get(name.lower(), name.lower()) not in (*READERS, "auto"):
+            raise SettingsError(
+                f"--derivatives {name}={path}: unknown source '{name}'; "
+                f"{nearest(name.lower(), [*READERS, 'auto'])}"
+            )
+    if options.scores_only and given:
+        raise SettingsError("--scores-only: leave out --derivatives and --measures, or leave it")
+    if options.scores_only and not settings.sessions.order:
+        raise SettingsError(
+            "sessions.order: --scores-only needs the sessions of the scores, the earliest first"
+        )
+
+
+def sources_of(options: Options) -> tuple[tuple[str, Path], ...]:
+    """Name and full path of each source: first those of --derivatives, then the tables."""
+    named = []
+    for text in options.derivatives:
+        name, equals, path = text.partition("=")
+        is_path = not equals or len(Path(name).parts) != 1
+        named.append(("auto", Path(text)) if is_path else (name, Path(path)))
+    tables = [("table", path) for path in options.measures]
+    return tuple((name, path.absolute()) for name, path in [*named, *tables])
+
+
+def intake_of(options: Options) -> Intake:
+    """Where the measures of the group level come from.
+
+    Own derivatives are used where nothing else is given, or where there are some.
+    """
+    sources = sources_of(options)
+    own = bool(existing(options.output_dir, DERIVED_TABLES))
+    return Intake(
+        sources=sources,
+        derivatives=not options.scores_only and (not sources or own),
+        participants=options.participant_label,
+        sessions=options.session_label,
+    )
 
 
 def make_cohort_plan(options: Options, settings: Settings) -> Plan:
@@ -120,6 +200,7 @@ def make_cohort_plan(options: Options, settings: Settings) -> Plan:
         bids_dir=options.bids_dir,
         order=settings.sessions.order,
         interval_days=settings.sessions.interval_days,
+        moments=tuple(settings.sessions.moments),
         tr_tolerance_s=settings.func.tr_tolerance_s,
         selection=Selection(
             options.participant_label, options.session_label, options.task_id, filters
@@ -164,7 +245,9 @@ def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | 
     """
     root = options.output_dir
     generator = Generator("braindelta", version("braindelta"), CODE_URL)
-    write_dataset_description(root, options.bids_dir, generator)
+    folders = [(name, path) for name, path in sources_of(options) if path.is_dir()]
+    links = {f"{name}{place or ''}": path for place, (name, path) in enumerate(folders)}
+    write_dataset_description(root, options.bids_dir, generator, links)
     write_bidsignore(root, IGNORED)
     write_text(dump_settings(settings), root / "settings.yaml")
     methods = methods_text(settings, find_atlas(settings.atlas.name))
@@ -312,8 +395,8 @@ def is_done(participant: ParticipantPlan, study: Study) -> bool:
 def run_group(options: Options, settings: Settings, console: Console) -> int:
     """Measures, change, models and report of all participants that are there."""
     records: dict[str, Record] = {}
-    ledger = None
-    if options.measures is None:
+    ledger, intake = None, intake_of(options)
+    if intake.derivatives:
         plan = make_cohort_plan(options, settings)
         records = current_records(plan, Study(options.bids_dir, options.output_dir, settings))
         ledger = without_unfinished(plan.ledger, records)
@@ -329,7 +412,7 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     if options.boilerplate_only:
         return DONE
     if not options.reports_only:
-        run_models(options, settings, console)
+        run_models(options, settings, (intake, console))
     write_group_report(options.output_dir)
     console.print(f"Report: {options.output_dir / 'group' / 'report.html'}", soft_wrap=True)
     show_failures(records, console)
@@ -340,7 +423,19 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     return SOME_FAILED if incomplete or len(problems) else DONE
 
 
-def run_models(options: Options, settings: Settings, console: Console) -> None:
+def run_lock(options: Options, settings: Settings, console: Console) -> int:
+    """Write down what is planned, before the outcomes are read."""
+    inputs = input_tables(options.bids_dir, sources_of(options))
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    lock = make_lock(settings, inputs, time, version("braindelta"))
+    console.print(f"Planned: {', '.join(lock.analyses)}", highlight=False)
+    if not options.dry_run:
+        path = write_lock(lock, options.output_dir)
+        console.print(f"Locked: {path}", soft_wrap=True)
+    return DONE
+
+
+def run_models(options: Options, settings: Settings, how: tuple[Intake, Console]) -> None:
     """Run the group workflow.
 
     Raises
@@ -350,7 +445,8 @@ def run_models(options: Options, settings: Settings, console: Console) -> None:
     """
     crash_dir = options.output_dir / "logs" / "group" / "crash"
     shutil.rmtree(crash_dir, ignore_errors=True)
-    workflow = init_group_wf(options.output_dir, options.bids_dir, options.measures, settings)
+    intake, console = how
+    workflow = init_group_wf(options.output_dir, options.bids_dir, intake, settings)
     workflow.base_dir = str(versioned(options.work_dir))
     workflow.config = execution_config(options, crash_dir)
     run_graph(workflow, {workflow.name: "group"}, (options, console), LOGGER.info)

@@ -11,6 +11,7 @@ from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
 from configs.settings import GroupSettings, ScoreSettings, SessionSettings, Settings
 from workflows.group import init_group_wf
+from workflows.interfaces.measure_sources import Intake
 from workflows.questions import model_specs
 
 REGIONS = ["lh_a", "lh_b", "rh_a"]
@@ -84,7 +85,8 @@ def write_scan(out, label, session, volumes, rng):
 
 def run(study, tmp_path, settings=SETTINGS, measures=None):
     bids, out = study
-    workflow = init_group_wf(out, bids, measures, settings)
+    intake = Intake((("table", measures),), derivatives=False) if measures else None
+    workflow = init_group_wf(out, bids, intake, settings)
     workflow.base_dir = str(tmp_path / "work")
     workflow.config["execution"] = {"crashdump_dir": str(tmp_path), "poll_sleep_duration": "0.05"}
     workflow.run()

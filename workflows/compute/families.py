@@ -10,7 +10,7 @@ import pandas as pd
 
 MOTION = "fd_mean"
 QUALITY = frozenset({MOTION, "clean_minutes", "tsnr"})
-QUALITY_PREFIX = "mriqc_"
+QUALITY_PREFIXES = ("mriqc_", "cat12_")
 EDGES = "connectivity"
 BLOCK = 8192
 
@@ -56,7 +56,7 @@ class Family:
     @property
     def is_quality(self) -> bool:
         """Whether the measure tells about the images, not about the brain."""
-        return self.measure in QUALITY or self.measure.startswith(QUALITY_PREFIX)
+        return is_quality(self.measure)
 
     def blocks(self) -> Iterator[Family]:
         """Parts of at most `BLOCK` tests, so that temporary arrays stay small."""
@@ -88,6 +88,11 @@ class Cohort:
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     days: pd.DataFrame = field(default_factory=pd.DataFrame)
     pair: tuple[str, str] = ("pre", "post")
+
+
+def is_quality(measure: str) -> bool:
+    """Whether a measure tells about the images, not about the brain."""
+    return measure in QUALITY or measure.startswith(QUALITY_PREFIXES)
 
 
 def participants_of(visits: pd.DataFrame) -> list[str]:

@@ -25,13 +25,23 @@ from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.errors import DatasetError
 from bids_utils.identifiers import compare_identifiers
 from bids_utils.phenotype import read_participants
-from bids_utils.sessions import OrderRule
 from workflows.compute.change import change_table, difference, paired_rows, session_pairs
 from workflows.compute.design import level_text
-from workflows.compute.flow import analysed_rows, flow_table, lost_pairs, scan_steps
+from workflows.compute.flow import (
+    ENROLLED,
+    FLOW_TESTS,
+    FlowCohort,
+    analysed_rows,
+    excluded_scans,
+    family_pairs,
+    flow_table,
+    lost_pairs,
+    not_analysed,
+    scan_steps,
+    score_steps,
+)
 from workflows.compute.measures import edge_labels
 from workflows.compute.problems import Problem, problem_table
-from workflows.compute.results import MODEL_COLUMNS
 from workflows.compute.visits import (
     ordered_pairs,
     paired_visits,
@@ -56,7 +66,6 @@ from workflows.interfaces.group_cohort import (
     load_study,
 )
 from workflows.interfaces.group_tables import dictionary_of, load_table, save_table
-from workflows.interfaces.measure_table import read_measures, table_visits
 
 
 class _CollectedOutputSpec(TraitedSpec):
@@ -90,28 +99,6 @@ class CollectDerivatives(SimpleInterface):
         self._results |= _save_measures(folder, found.measures, visits, found.problems)
         if len(found.scans):
             self._results |= _save_connectivity(folder, found, self.inputs.atlas)
-        return runtime
-
-
-class _CollectTableInputSpec(BaseInterfaceInputSpec):
-    measures_table = File(exists=True, mandatory=True, desc="long table made elsewhere")
-    bids_dir = traits.Str(mandatory=True, desc="dataset with the dates of the sessions")
-    table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
-    session_order = traits.List(traits.Str, desc="session labels, the earliest first")
-    interval_days = traits.List(traits.Float, desc="planned days between sessions")
-
-
-class CollectTable(SimpleInterface):
-    """Measures from a long table, without any image."""
-
-    input_spec = _CollectTableInputSpec
-    output_spec = _CollectedOutputSpec
-
-    def _run_interface(self, runtime):
-        measures = read_measures(Path(self.inputs.measures_table))
-        rule = OrderRule(tuple(self.inputs.session_order), tuple(self.inputs.interval_days))
-        visits, problems = table_visits(measures, Path(self.inputs.bids_dir), rule)
-        self._results |= _save_measures(Path(runtime.cwd), measures, visits, problems)
         return runtime
 
 
@@ -211,6 +198,11 @@ class _CohortFlowInputSpec(BaseInterfaceInputSpec):
     problem_files = InputMultiPath(File(exists=True), desc="problems of all nodes")
     pair = traits.List(traits.Str, mandatory=True, desc="baseline and follow-up")
     arm_column = traits.Str(desc="column of the arm, or empty")
+    main_model = traits.Str("change", usedefault=True, desc="model that everybody is accounted for")
+    covariates = traits.List(traits.Str, desc="columns the models need")
+    notices = traits.List(
+        traits.Tuple(traits.Str, traits.Str, traits.Str), desc="problems known before the run"
+    )
     scores_file = File(exists=True, mandatory=True, desc="declared scores of the participants")
     bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
     table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
@@ -232,7 +224,7 @@ class CohortFlow(SimpleInterface):
         folder = Path(runtime.cwd)
         flow = cohort_flow(self.inputs)
         found = joined_tables(self.inputs.problem_files)
-        problems = joined([problem_table(dataset_problems(self.inputs)), found])
+        problems = joined([problem_table(known_problems(self.inputs)), found])
         sensitivity = joined_tables(self.inputs.sensitivity_files)
         self._results["flow_file"] = save_table(flow, folder / "flow.tsv")
         self._results["problems_file"] = save_table(
@@ -311,46 +303,67 @@ def save_analysed(folder: Path, result: Analysed) -> dict[str, str | list[str]]:
 
 
 def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
-    """Participants per step and arm, and why others have no usable pair."""
+    """Participants per step and arm, who was lost and why, who was analysed."""
     visits, changes = load_table(inputs.visits_file), load_table(inputs.change_file)
     pair, people = tuple(inputs.pair), read_participants(Path(inputs.bids_dir))
     everyone = list(dict.fromkeys([*people.index, *visits["participant_id"]]))
-    arms = pd.Series("", index=everyone, dtype=object)
-    if inputs.arm_column in people:
-        known = people[inputs.arm_column].dropna()
-        arms = arms.where(~arms.index.isin(known.index), known.map(level_text).reindex(everyone))
-    scans = list(scan_steps(visits, changes, pair))
     scores = load_scores(inputs.scores_file)
     change = load_cohort(Path(inputs.bids_dir), scores, pair, everyone).score_change
-    steps = [("in participants.tsv", "", frozenset(people.index)), *scans]
-    steps += [
-        ("score at both", name, frozenset(change.index[change[name].notna()])) for name in change
-    ]
+    scans = list(scan_steps(visits, changes, pair))
+    steps = [(ENROLLED, "", frozenset(people.index)), *scans]
+    steps += list(score_steps(scores, change, pair[0]))
+    arms = arm_of_each(people, inputs.arm_column, everyone)
+    cohort = FlowCohort(everyone, arms, pair, visits, unusable(inputs, people, everyone))
+    tests = joined_tables(inputs.model_files).reindex(columns=FLOW_TESTS)
+    pairs = family_pairs(changes, change, pair)
     usable = {detail: found for step, detail, found in scans if step == "usable pair"}
-    tests = test_rows(inputs.model_files)
-    analysed = analysed_rows(tests[tests["p"].notna()])
-    return joined([flow_table(steps, arms), lost_pairs(visits, usable, pair, everyone), analysed])
+    return joined(
+        [
+            flow_table(steps, arms),
+            excluded_scans(cohort),
+            lost_pairs(visits, usable, pair, everyone),
+            analysed_rows(tests[tests["p"].notna()]),
+            not_analysed(tests, inputs.main_model, pairs, cohort),
+        ]
+    )
+
+
+def arm_of_each(people: pd.DataFrame, column: str, everyone: list[str]) -> pd.Series:
+    """Arm per participant; empty text where unknown."""
+    arms = pd.Series("", index=everyone, dtype=object)
+    if column not in people:
+        return arms
+    known = people[column].dropna()
+    return arms.where(~arms.index.isin(known.index), known.map(level_text).reindex(everyone))
+
+
+def unusable(inputs: TraitedSpec, people: pd.DataFrame, everyone: list[str]) -> dict[str, str]:
+    """Why participants with a pair cannot be in a model: no arm, no covariate."""
+    wanted = [inputs.arm_column, *(inputs.covariates or ())]
+    reasons: dict[str, str] = {}
+    for name in (name for name in wanted if name in people):
+        values = people[name].reindex(everyone)
+        reasons = {who: f"{name} is unknown" for who in values.index[values.isna()]} | reasons
+    return reasons
+
+
+def known_problems(inputs: TraitedSpec) -> list[Problem]:
+    """Problems known before the run, and people whom participants.tsv does not list."""
+    return [Problem(*notice) for notice in inputs.notices or ()] + dataset_problems(inputs)
 
 
 def dataset_problems(inputs: TraitedSpec) -> list[Problem]:
     """Participants with measures or scores that participants.tsv does not list."""
-    listed = read_participants(Path(inputs.bids_dir)).index
+    listed = [f"sub-{label}" for label in read_participants(Path(inputs.bids_dir)).index]
     tables = [load_table(inputs.visits_file), load_table(inputs.scores_file)]
     seen = pd.concat([table["participant_id"] for table in tables]).drop_duplicates()
-    compared = compare_identifiers(seen, listed)
+    compared = compare_identifiers([f"sub-{label}" for label in seen], listed)
     if not inputs.arm_column and not len(listed):
         return []
     return [
         Problem(text, "participants.tsv", "correct the name, or add the row: the arm is unknown")
         for text in compared.sentences("the measures and scores", "participants.tsv")
     ]
-
-
-def test_rows(files: list[str]) -> pd.DataFrame:
-    """Rows of the models of regions and edges; other tables are left out."""
-    tables = [load_table(file) for file in files]
-    tables = [table for table in tables if {"family", "n_per_arm"} <= set(table)]
-    return joined(tables or [pd.DataFrame(columns=MODEL_COLUMNS)])
 
 
 def joined_tables(files: list[str]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,14 @@ from nipype.interfaces.base import (
     File,
     InputMultiPath,
     SimpleInterface,
+    TraitedSpec,
+    isdefined,
     traits,
 )
 
 from bids_utils.errors import DatasetError
+from bids_utils.identifiers import compare_identifiers
+from bids_utils.phenotype import read_participants
 from bids_utils.readers.long_table import long_table
 from bids_utils.readers.records import (
     EDGE_SCAN_COLUMNS,
@@ -30,12 +35,35 @@ from bids_utils.readers.sources import read_source
 from bids_utils.sessions import OrderRule
 from workflows.compute.measures import MEASURE_COLUMNS, mean_connectivity
 from workflows.compute.problems import Problem
-from workflows.interfaces.derived_measures import Collected
+from workflows.interfaces.derived_measures import (
+    KEYS,
+    Collected,
+    collect,
+    derived_files,
+    visit_table,
+    with_sources,
+)
 from workflows.interfaces.group import _CollectedOutputSpec, _save_connectivity, _save_measures
+from workflows.interfaces.group_tables import load_table
 from workflows.interfaces.measure_table import table_visits
 
 FAMILY = ["modality", "measure", "atlas"]
 IDENTITY = ["participant_id", "session_id", *FAMILY, "region"]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Where the measures of the group level come from.
+
+    `sources` are names and paths on the command line, `derivatives` says whether our own are
+    read; with neither it is a cohort of scores. Only these `participants` and `sessions` of
+    the sources are taken (empty: all).
+    """
+
+    sources: tuple[tuple[str, Path], ...] = ()
+    derivatives: bool = True
+    participants: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
 
 
 class _CollectSourcesInputSpec(BaseInterfaceInputSpec):
@@ -49,10 +77,16 @@ class _CollectSourcesInputSpec(BaseInterfaceInputSpec):
     table_files = InputMultiPath(File(exists=True), desc="tables of the dataset that are read")
     session_order = traits.List(traits.Str, desc="session labels, the earliest first")
     interval_days = traits.List(traits.Float, desc="planned days between sessions")
+    derivative_files = InputMultiPath(File(exists=True), desc="own tables of the participants")
+    ledger_file = File(exists=True, desc="ledger of all scans, if own derivatives are read too")
+    min_clean_minutes = traits.Float(0.0, usedefault=True, desc="least clean time (minutes)")
 
 
 class CollectSources(SimpleInterface):
-    """Measures and connectivity from the results of other tools and from tables."""
+    """Measures and connectivity of other tools and tables, after our own if there are any.
+
+    Without sources and own derivatives all tables are empty: a cohort of scores.
+    """
 
     input_spec = _CollectSourcesInputSpec
     output_spec = _CollectedOutputSpec
@@ -62,12 +96,64 @@ class CollectSources(SimpleInterface):
         request = SourceRequest(**(inputs.request or {}))
         found, atlas = collect_sources(inputs.sources, request, inputs.atlas)
         rule = OrderRule(tuple(inputs.session_order), tuple(inputs.interval_days))
+        found = with_known_people(found, Path(inputs.bids_dir))
         visits, unplaced = table_visits(found.measures, Path(inputs.bids_dir), rule)
-        problems = (*found.problems, *unplaced)
-        self._results |= _save_measures(folder, found.measures, visits, problems)
+        found = replace(found, problems=(*found.problems, *unplaced))
+        if isdefined(inputs.ledger_file):
+            found, visits, atlas = after_own(inputs, found, visits, atlas)
+        self._results |= _save_measures(folder, found.measures, visits, found.problems)
         if len(found.scans):
             self._results |= _save_connectivity(folder, found, atlas)
         return runtime
+
+
+def after_own(
+    inputs: TraitedSpec, found: Collected, visits: pd.DataFrame, atlas: str
+) -> tuple[Collected, pd.DataFrame, str]:
+    """Own measures first, then those of the sources; the edges are our own if there are any.
+
+    A scan that one of the two could use is used.
+    """
+    ledger = with_sources(load_table(inputs.ledger_file))
+    files = derived_files(inputs.derivative_files or ())
+    own = collect(ledger, files, inputs.atlas, inputs.min_clean_minutes)
+    measures, doubled = _joined([own.measures, found.measures])
+    joined = pd.concat([visit_table(ledger, own.broken), visits], ignore_index=True)
+    used = (joined["status"] == "used").rank(ascending=False, method="dense")
+    order = joined.assign(used=used).sort_values("used", kind="stable")
+    visits = order.drop_duplicates(KEYS).drop(columns="used").sort_index()
+    problems = [Problem(item.what, item.where, item.what_to_do) for item in doubled]
+    edges = own if len(own.scans) else found
+    if len(own.scans) and len(found.scans):
+        what = f"there is connectivity of our own and of a source ({atlas})"
+        advice = "the edges of our own are tested; give another OUTPUT_DIR to test the source's"
+        problems.append(Problem(what, "--derivatives", advice))
+    together = replace(edges, measures=measures, broken=own.broken)
+    all_problems = (*own.problems, *found.problems, *problems)
+    return replace(together, problems=all_problems), visits, inputs.atlas if edges is own else atlas
+
+
+def with_known_people(found: Collected, bids_dir: Path) -> Collected:
+    """Measures without people whose label still has a prefix, such as ``sub-sub-01``.
+
+    It would be taken for another person's. The problem names who is probably meant.
+    """
+    labels = found.measures["participant_id"].astype(str)
+    doubled = labels[labels.str.startswith("sub-")].drop_duplicates()
+    if doubled.empty:
+        return found
+    listed = [f"sub-{label}" for label in read_participants(bids_dir).index]
+    compared = compare_identifiers([f"sub-{label}" for label in doubled], listed)
+    texts = compared.sentences("the sources", "participants.tsv")
+    problems = [Problem(text, "--derivatives", "the values are left out") for text in texts]
+    scans = found.scans[~found.scans["participant_id"].isin(doubled)]
+    return replace(
+        found,
+        measures=found.measures[~labels.isin(doubled)].reset_index(drop=True),
+        scans=scans.reset_index(drop=True),
+        edges=found.edges[scans.index],
+        problems=(*found.problems, *problems),
+    )
 
 
 def collect_sources(
@@ -93,7 +179,7 @@ def collect_sources(
     SettingsError
         The name of a source is unknown.
     DatasetError
-        No source can be read, or none has the atlas.
+        There are sources, and none can be read.
     """
     read: list[MeasureSource] = []
     failed: list[SourceProblem] = []
@@ -102,7 +188,7 @@ def collect_sources(
             read.append(read_source(name, Path(path), request))
         except DatasetError as error:
             failed.append(problem_of(error))
-    if not read:
+    if failed and not read:
         raise DatasetError(
             "; ".join(f"{item.where}: {item.what}; {item.what_to_do}" for item in failed)
         )
@@ -126,7 +212,9 @@ def _chosen(matrices: list[Matrices], atlas: str) -> tuple[Matrices, list[Source
     if len(wanted) == 1:
         return chosen, []
     what = f"several atlases or sources of connectivity: {', '.join(names)}"
-    advice = f"the edges of {chosen.atlas} are tested; choose another by the name of the atlas"
+    advice = (
+        f"the edges of {chosen.atlas} are tested; choose another by sources.atlases in the settings"
+    )
     return chosen, [SourceProblem(what, "--derivatives", advice)]
 
 

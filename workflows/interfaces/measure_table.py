@@ -24,8 +24,8 @@ def table_visits(
     DatasetError
         There is no order in the settings, and nobody's sessions have dates.
     """
-    visits = measures[measures["value"].notna()]
-    visits = visits[["participant_id", "session_id", "modality"]].drop_duplicates()
+    keys = ["participant_id", "session_id", "modality"]
+    visits = measures[measures["value"].notna()][keys].drop_duplicates()
     sessions = {
         str(label): list(dict.fromkeys(rows["session_id"]))
         for label, rows in visits.groupby("participant_id", sort=False)
@@ -33,6 +33,9 @@ def table_visits(
     dates = {label: read_dates(bids_dir, label, found) for label, found in sessions.items()}
     orders = order_sessions(sessions, dates, rule)
     rows = [_visit(orders[row.participant_id], row) for row in visits.itertuples(index=False)]
+    empty = pd.MultiIndex.from_frame(measures[keys].drop_duplicates())
+    empty = empty.difference(pd.MultiIndex.from_frame(visits), sort=False)
+    rows += [(*scan, None, "missing", "all of its values are missing") for scan in empty]
     table = pd.DataFrame(rows, columns=VISIT_COLUMNS)
     lost = table[table["status"] == "excluded"].drop_duplicates(["participant_id", "session_id"])
     problems = [
