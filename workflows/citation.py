@@ -23,9 +23,19 @@ def methods_text(settings: Settings, atlas: Atlas) -> str:
     environment = Environment(  # noqa: S701 - Markdown from our own settings, not HTML
         loader=PackageLoader("workflows"), undefined=StrictUndefined, keep_trailing_newline=True
     )
+    group = settings.group
     versions = {name: version(distribution) for name, distribution in DISTRIBUTIONS.items()}
     return environment.get_template("citation.md.j2").render(
         settings=settings,
         atlas_citation=atlas.citation,
+        randomised=group.randomised and group.arm_column,
+        permutations=group.correction.n_permutations,
+        networks=group.correction.network_threshold,
+        scores=", ".join(score.name for score in group.scores if score.role == "outcome"),
+        combat=group.sites.column and group.sites.method == "combat",
+        mechanisms=group.mechanisms,
+        processes=group.processes,
+        predictions=group.predictions,
+        seed=settings.random_seed,
         **versions,
     )

@@ -27,6 +27,9 @@ class ModelError(ValueError):
         super().__init__(f"{problem.where}: {problem.what}; {problem.what_to_do}")
         self.problem = problem
 
+    def __reduce__(self):
+        return ModelError, (self.problem,)
+
 
 def problem_table(problems: Iterable[Problem]) -> pd.DataFrame:
     """Table of problems, PROBLEM_COLUMNS, each named once."""
