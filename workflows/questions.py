@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 
 from pydantic import TypeAdapter
 
@@ -89,6 +90,7 @@ def score_request(settings: Settings) -> str:
         )
         for made in group.composites
     )
+    intervals = settings.sessions.interval_days
     request = ScoreRequest(
         scales=tuple(scales.values()),
         outcomes=tuple(score.name for score in group.scores if score.role == "outcome"),
@@ -99,6 +101,7 @@ def score_request(settings: Settings) -> str:
         composites=composites,
         moments={strip_label(k, "ses"): v for k, v in settings.sessions.moments.items()},
         sessions=tuple(session_order(settings)),
+        days=tuple(accumulate(intervals, initial=0.0)) if intervals else (),
         pair=settings.sessions.compared,
         arm_column=group.arm_column or "",
         reference_arm=group.reference_arm or "",

@@ -22,13 +22,16 @@ from pydantic import TypeAdapter
 from bids_utils.phenotype import ScoreRule, list_problems, read_participants, take_in_scores
 from workflows.compute.completers import compare_completers
 from workflows.compute.composite import CompositeSpec, composite_score
+from workflows.compute.courses import log_rank, response_times
 from workflows.compute.design import level_text
 from workflows.compute.outcome_rates import outcome_rates, rate_differences
 from workflows.compute.outcomes import participant_outcomes
 from workflows.compute.problems import ModelError, Problem, problem_table
 from workflows.compute.scale import Scale
+from workflows.compute.trajectories import time_to_event
 from workflows.interfaces.group_tables import save_table
 
+MIN_COURSE = 3
 SCORE_COLUMNS = ["participant_id", "session_id", "score", "value", "moment"]
 
 
@@ -37,7 +40,8 @@ class ScoreRequest:
     """What a study wants to know of its scores.
 
     `scales` are all declared scores, `outcomes` names those that are judged, `rules` says
-    their ranges and moments, `moments` when each session was.
+    their ranges and moments, `moments` when each session was, `days` the planned days of
+    `sessions` from the first one on (empty: not known).
     """
 
     scales: tuple[Scale, ...] = ()
@@ -46,6 +50,7 @@ class ScoreRequest:
     composites: tuple[CompositeSpec, ...] = ()
     moments: dict[str, Literal["before", "after"] | int] = field(default_factory=dict)
     sessions: tuple[str, ...] = ()
+    days: tuple[float, ...] = ()
     pair: tuple[str, str] | None = None
     arm_column: str = ""
     reference_arm: str = ""
@@ -139,8 +144,35 @@ def judged(
         "outcome_rates": rates,
         "outcome_differences": rate_differences(rates, str(reference), request.confidence),
         "completers": _completers(request, made.rows, people, arms),
+        **response_courses(request, scores, people, arms),
     }
     return tables, list(made.problems)
+
+
+def response_courses(
+    request: ScoreRequest, scores: pd.DataFrame, people: pd.DataFrame, arms: pd.Series
+) -> dict[str, pd.DataFrame]:
+    """Time to response of scores with three or more sessions: curves, and arms compared."""
+    curves, tests = [], []
+    for scale in request.scales:
+        there = score_sessions(scores[scores["score"] == scale.name], request.sessions)
+        if scale.name not in request.outcomes or len(there) < MIN_COURSE:
+            continue
+        values = score_values(scores, scale.name, (there, list(people.index)))[:, :, 0].T
+        places = [request.sessions.index(label) for label in there]
+        times = np.array([request.days[p] if request.days else p for p in places], dtype=float)
+        found = response_times(values, times, scale.response_pct, scale.better)
+        known = arms.to_numpy(dtype=object)
+        curve = time_to_event(found.time, found.event, known, request.confidence)
+        curves.append(curve.assign(score=scale.name))
+        named = known != ""
+        try:
+            parts = (found.time[named], found.event[named], known[named])
+            tests.append(log_rank(*parts, request.confidence).rows.assign(score=scale.name))
+        except ModelError:
+            continue  # one arm, or nobody responded: the curve says so
+    tables = {"time_to_response": curves, "time_to_response_arms": tests}
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
 
 
 def _completers(request, rows, people, arms):
