@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ def standardised_difference(
     scale: np.ndarray,
     scale_df: np.ndarray,
     confidence: float,
+    df: np.ndarray | None = None,
 ) -> Effect:
     """Hedges' g of a difference between arms, or d_z of a mean change.
 
-    The estimate is divided by `scale` and corrected for small samples. The interval is
-    normal, with variance factor**2 * ((SE / scale)**2 + d**2 / (2 scale_df)), which
-    without covariates is the usual 1/n1 + 1/n2 + d**2 / (2 df) (Borenstein 2009).
+    The estimate is divided by `scale` and corrected for small samples. The interval holds the
+    effects under which the observed one is not in the tails of noncentral t (Steiger & Fouladi
+    1997), from the mean, variance and skewness of a normal minus the observed effect times a
+    chi (Akahira 1995; within .02 of exact limits from 6 degrees of freedom and |t| < 6 on).
 
     Parameters
     ----------
@@ -43,13 +45,14 @@ def standardised_difference(
         Degrees of freedom of the scale.
     confidence : float
         Coverage of the interval, .5..1.
+    df : np.ndarray, optional
+        Degrees of freedom of the standard error; the interval takes the smaller of both.
     """
     scale = np.where(np.asarray(scale) > 0, scale, np.nan)
-    factor = small_sample_factor(scale_df)
-    raw = estimate / scale
-    half = stats.norm.ppf((1 + confidence) / 2) * factor
-    half = half * np.sqrt((standard_error / scale) ** 2 + raw**2 / (2 * scale_df))
-    return Effect(raw * factor, raw * factor - half, raw * factor + half)
+    raw, error = estimate / scale, standard_error / scale
+    df = scale_df if df is None else np.minimum(df, scale_df)
+    low, high = _noncentral_limits(raw, error, df, stats.norm.ppf((1 + confidence) / 2))
+    return Effect(raw * small_sample_factor(scale_df), low, high)
 
 
 def correlation_interval(r: np.ndarray, df: np.ndarray, confidence: float) -> Effect:
@@ -94,3 +97,14 @@ def pooled_deviation(values: np.ndarray, arms: np.ndarray) -> tuple[np.ndarray, 
         squares += (np.where(there, part - centre, 0) ** 2).sum(axis=0)
         df += np.maximum(n - 1, 0)
     return np.sqrt(squares / np.where(df > 0, df, np.nan)), df
+
+
+def _noncentral_limits(raw, error, df, z):
+    """Effects d at which raw is the limit of (d + error * normal) / (chi / root of df)."""
+    df = np.where(np.asarray(df) > 0, df, np.nan)
+    mean = np.sqrt(2 / df) * np.exp(special.gammaln((df + 1) / 2) - special.gammaln(df / 2))
+    skew = mean * ((df + 1) / df - 3 + 2 * mean**2)
+    variance = error**2 + raw**2 * (1 - mean**2)
+    lean = raw**3 * skew / np.where(variance > 0, variance, np.nan) * (z**2 - 1) / 6
+    half = z * np.sqrt(variance)
+    return raw * mean - half + lean, raw * mean + half + lean

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workflows.compute.association import rank_interval
 from workflows.compute.design import Design, DesignRequest, Term
 from workflows.compute.effects import (
     correlation_interval,
@@ -150,9 +151,11 @@ def _effect(spec, family, design, term, fitted):
     """Interval of the estimate, effect size and its name."""
     estimate, error, df = fitted
     if spec.kind in CORRELATIONS:
+        if spec.kind == "rank_symptoms":
+            effect = rank_interval(estimate, df, spec.confidence)
+            return effect.low, effect.high, effect, "partial rank r"
         effect = correlation_interval(estimate, df, spec.confidence)
-        name = "partial r" if spec.kind != "rank_symptoms" else "partial rank r"
-        return effect.low, effect.high, effect, name
+        return effect.low, effect.high, effect, "partial r"
     half = stats.t.ppf((1 + spec.confidence) / 2, df) * error
     if term.kind == "slope":
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -160,8 +163,10 @@ def _effect(spec, family, design, term, fitted):
         effect = correlation_interval(t / np.sqrt(t**2 + df), df, spec.confidence)
         return estimate - half, estimate + half, effect, "partial r"
     scale, scale_df = pooled_deviation(_used_change(family, design), design.arms)
-    effect = standardised_difference(estimate, error, scale, scale_df, spec.confidence)
-    return estimate - half, estimate + half, effect, "d_z" if term.kind == "mean" else "Hedges g"
+    effect = standardised_difference(estimate, error, scale, scale_df, spec.confidence, df)
+    name = "d_z" if term.kind == "mean" else "Hedges g"
+    name = f"{name} per week" if spec.time == "days" else name
+    return estimate - half, estimate + half, effect, name
 
 
 def _unit(spec, family):

@@ -14,14 +14,36 @@ from workflows.compute.effects import (
 
 def test_hedges_g_of_the_textbook():
     # Borenstein et al. 2009, chapter 4: means 103 and 100, SD 5.5 and 4.5, 50 people each:
-    # d = .5970, J = .9923, g = .5924, variance of g .0411
+    # d = .5970, J = .9923, g = .5924
     pooled = np.sqrt((49 * 5.5**2 + 49 * 4.5**2) / 98)
     error = pooled * np.sqrt(1 / 50 + 1 / 50)
     effect = standardised_difference(*map(np.array, (3.0, error, pooled, 98.0)), 0.95)
     assert effect.value == pytest.approx(0.5924, abs=1e-4)
-    half = stats.norm.ppf(0.975) * np.sqrt(0.0411)
-    assert effect.low == pytest.approx(0.5924 - half, abs=5e-4)
-    assert effect.high == pytest.approx(0.5924 + half, abs=5e-4)
+    assert (effect.low, effect.high) == pytest.approx((0.1948, 0.9963), abs=1e-4)
+
+
+@pytest.mark.parametrize(("n", "d"), [(4, 0.5), (4, -2.0), (8, 0.0), (8, 1.5), (30, 4.0)])
+def test_limits_are_the_effects_at_which_noncentral_t_has_the_observed_value_as_tail(n, d):
+    unit, df = np.sqrt(2 / n), 2 * n - 2
+    effect = standardised_difference(*map(np.array, (d, unit, 1.0, df)), 0.9)
+    above = stats.nct.cdf(d / unit, df, effect.low / unit)
+    below = stats.nct.cdf(d / unit, df, effect.high / unit)
+    assert (above, below) == pytest.approx((0.95, 0.05), abs=0.001)
+
+
+def test_the_interval_leaves_out_zero_where_the_t_test_does():
+    df = np.array(12.0)
+    for t, inside in ((2.17, True), (2.19, False)):  # the limit of t at 5 % is 2.1788
+        effect = standardised_difference(*map(np.array, (t * 0.5, 0.5, 1.0, df)), 0.95)
+        assert (effect.low < 0) == inside
+
+
+def test_the_interval_takes_the_smaller_degrees_of_freedom_of_scale_and_test():
+    given = list(map(np.array, (1.2, 0.4, 1.0)))
+    one = standardised_difference(*given, np.array(30.0), 0.95, np.array(9.0))
+    other = standardised_difference(*given, np.array(9.0), 0.95, np.array(60.0))
+    assert (one.low, one.high) == pytest.approx((other.low, other.high))
+    assert one.value == pytest.approx(1.2 * small_sample_factor(30))
 
 
 def test_small_sample_factor_by_hand():
