@@ -211,8 +211,8 @@ CASES: dict[str, tuple[Callable[..., dict[str, float]], tuple[float, ...], int]]
     "two waves, 80 people, 25 % lost": (two_wave_trial, (80, 0.25), 300),
     "three waves, 60 people": (three_wave_trial, (60,), 200),
     "dual change, 100 people": (dual_trial, (100,), 300),
-    "within persons, 40 people": (within_trial, (40, 0), 300),
-    "within persons, lagged, 40 people": (within_trial, (40, 1), 300),
+    "within persons, 40 people": (within_trial, (40, 0), 800),
+    "within persons, lagged, 40 people": (within_trial, (40, 1), 800),
     "courses, 60 people": (course_trial, (60,), 1000),
 }
 
