@@ -10,7 +10,14 @@ from pathlib import Path
 
 from bids_utils.derivatives import write_json
 from bids_utils.errors import DatasetError, SettingsError
-from configs.settings import GroupSettings, Section, Settings
+from configs.settings import (
+    GroupSettings,
+    MechanismSettings,
+    ModelSettings,
+    ProcessSettings,
+    Section,
+    Settings,
+)
 
 LOCK_FILE = "analysis_lock.json"
 UNNAMED = frozenset({"scores", "composites", "models", "mechanisms", "processes", "predictions"})
@@ -68,9 +75,12 @@ def planned_analyses(settings: Settings) -> dict[str, object]:
     for made in group.composites:
         parts = [_plain(score) for score in group.scores if score.name in made.scores]
         found[f"symptoms_{file_label(made.name)}"] = [_plain(made), *parts]
-    for part in (*group.models, *group.mechanisms, *group.processes):
-        if part.planned:
-            found[part.name] = _plain(part)
+    declared: list[ModelSettings | MechanismSettings | ProcessSettings] = [
+        *group.models,
+        *group.mechanisms,
+        *group.processes,
+    ]
+    found |= {part.name: _plain(part) for part in declared if part.planned}
     return found | {part.name: _plain(part) for part in group.predictions}
 
 

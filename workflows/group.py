@@ -14,6 +14,7 @@ from bids_utils.names import strip_label
 from bids_utils.readers.sources import source_stamp
 from configs.lock import Comparison, compare_lock, main_model, read_lock
 from configs.settings import Settings
+from workflows.compute.models import SCORE_KINDS
 from workflows.interfaces.group import (
     Analysis,
     CohortFlow,
@@ -71,7 +72,8 @@ def init_group_wf(
     sites = _sites_node(output_dir, intake, settings, tables)
     change = _change_node(settings)
     outcomes = Node(PatientOutcomes(asked=score_request(settings), **tables), "outcomes")
-    analyses = _analysis_nodes(settings, locked, tables)
+    asked = as_locked(asked_of(settings, intake), locked)
+    analyses = _analysis_nodes(settings, asked, tables)
     model_files = Node(Merge(1, ravel_inputs=True), "model_files")
     problem_files = Node(Merge(5, ravel_inputs=True), "problem_files")
     flow = _flow_node(settings, locked, tables)
@@ -217,7 +219,7 @@ def _flow_node(
 
 
 def _analysis_nodes(
-    settings: Settings, locked: Comparison | None, tables: dict[str, str | list[str]]
+    settings: Settings, asked: list[tuple[str, str]], tables: dict[str, str | list[str]]
 ) -> MapNode:
     correction = settings.group.correction
     analysis = Analysis(
@@ -229,10 +231,21 @@ def _analysis_nodes(
         planned_days=list(accumulate(settings.sessions.interval_days or (), initial=0.0)),
         **tables,
     )
-    asked = as_locked(analyses_of(settings), locked)
     nodes = MapNode(analysis, iterfield=["kind", "asked"], name="analyses", mem_gb=2)
     nodes.inputs.kind, nodes.inputs.asked = (list(column) for column in zip(*asked, strict=True))
     return nodes
+
+
+def asked_of(settings: Settings, intake: Intake) -> list[tuple[str, str]]:
+    """Analyses of a study; without brain measures none of change with symptoms."""
+    asked = analyses_of(settings)
+    if intake.derivatives or intake.sources:
+        return asked
+    return [
+        (kind, text)
+        for kind, text in asked
+        if kind != "model" or json.loads(text)["kind"] not in SCORE_KINDS
+    ]
 
 
 def as_locked(asked: list[tuple[str, str]], locked: Comparison | None) -> list[tuple[str, str]]:

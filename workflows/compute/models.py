@@ -108,7 +108,10 @@ def permutation_of(model: FamilyModel, plan: PermutationPlan | None) -> Permuted
     if spec.block_column in model.cohort.participants:
         blocks = model.cohort.participants[spec.block_column]
     seen = np.isfinite(family.change).any(axis=1)
+    seen &= np.isfinite(partner[1]) if partner else True
     matrix = np.where(seen[:, None], model.design.matrix, np.nan)
+    if not np.isfinite(matrix).all(axis=1).any():
+        return None
     who = relabelled(replace(model.design, matrix=matrix), partner, blocks, plan)
     return permuted(family, who, plan, spec.min_participants)
 

@@ -309,7 +309,7 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
     everyone = list(dict.fromkeys([*people.index, *visits["participant_id"]]))
     scores = load_scores(inputs.scores_file)
     change = load_cohort(Path(inputs.bids_dir), scores, pair, everyone).score_change
-    scans = list(scan_steps(visits, changes, pair))
+    scans = list(scan_steps(visits, changes, pair)) if len(visits) else []
     steps = [(ENROLLED, "", frozenset(people.index)), *scans]
     steps += list(score_steps(scores, change, pair[0]))
     arms = arm_of_each(people, inputs.arm_column, everyone)
