@@ -290,10 +290,11 @@ class GroupSettings(Section):
                 raise ValueError(
                     f"composites: {composite.name}: '{unknown[0]}' is not among scores"
                 )
-        names = [part.name for group in parts for part in group]
-        twice = {name for name in names if names.count(name) > 1} | (set(names) & STANDARD_MODELS)
-        if twice:
-            raise ValueError(f"two models are called '{min(twice)}'; rename one of them")
+        for group in parts:
+            names = [part.name for part in group]
+            twice = {name for name in names if names.count(name) > 1 or name in STANDARD_MODELS}
+            if twice:
+                raise ValueError(f"two models are called '{min(twice)}'; rename one of them")
         return self
 
 
@@ -342,7 +343,9 @@ def _explain(item: ErrorDetails) -> str:
     """One line for a user: where, what was found, what is possible."""
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place or 'settings'}: {item['msg']}, found {item['input']!r}"
+        message = item["msg"].removeprefix("Value error, ")
+        found = "" if isinstance(item["input"], dict) else f", found {item['input']!r}"
+        return f"{place or 'settings'}: {message}{found}"
     known = _known_keys(item["loc"][:-1])
     near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"

@@ -221,6 +221,6 @@ def test_the_command_tells_problems_and_ends_with_10(study, tmp_path, capsys):
 
 
 def test_two_models_of_one_name_are_refused():
-    twice = SETTINGS["group"] | {"models": [{"name": "early"}]}
-    with pytest.raises(ValueError, match="two models are called 'early'"):
+    twice = SETTINGS["group"] | {"models": [{"name": "dose"}, {"name": "dose"}]}
+    with pytest.raises(ValueError, match="two models are called 'dose'"):
         GroupSettings.model_validate(twice)
