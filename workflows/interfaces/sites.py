@@ -237,7 +237,7 @@ def harmonise_edges(
         part = rows_of(design, place[own])
         where = f"{modality} connectivity"
         try:
-            learned = fit_harmonisation(np.asarray(values[own], dtype=np.float32), part)
+            learned = fit_harmonisation(_small_copy(values, own), part)
         except ModelError as error:
             problems.append(_at(error.problem, where))
             continue
@@ -250,6 +250,14 @@ def harmonise_edges(
         problems += _notes(learned.note, where)
     kept.flush()
     return problems
+
+
+def _small_copy(values, rows):
+    """Some rows as 32-bit numbers, without a copy of 64 bits in between."""
+    made = np.empty((len(rows), values.shape[1]), dtype=np.float32)
+    for place, row in enumerate(rows):
+        made[place] = values[row]
+    return made
 
 
 def _harmonised(values, there, design, where):
