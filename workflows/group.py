@@ -40,6 +40,39 @@ DATASET_TABLES = (
     "sub-*/ses-*/sub-*_scans.tsv",
 )
 
+WIRES = (
+    ("collect", "sites", "measures_file visits_file connectivity_file scans_file"),
+    ("sites", "change", "measures_file connectivity_file"),
+    ("collect", "change", "visits_file scans_file"),
+    ("change", "outcomes", "sessions:scanned_sessions"),
+    ("sites", "analyses", "measures_file connectivity_file"),
+    ("collect", "analyses", "scans_file edges_file"),
+    ("change", "analyses", "waves_file sessions pair"),
+    ("outcomes", "analyses", "scores_file score_sessions"),
+    ("analyses", "model_files", "model_files:in1"),
+    ("collect", "problem_files", "problems_file:in1"),
+    ("sites", "problem_files", "problems_file:in2"),
+    ("change", "problem_files", "problems_file:in3"),
+    ("outcomes", "problem_files", "problems_file:in4"),
+    ("analyses", "problem_files", "problems_file:in5"),
+    ("collect", "flow", "visits_file"),
+    ("change", "flow", "change_file pair"),
+    ("outcomes", "flow", "scores_file"),
+    ("analyses", "flow", "sensitivity_file:sensitivity_files"),
+    ("model_files", "flow", "out:model_files"),
+    ("problem_files", "flow", "out:problem_files"),
+    ("sites", "files", "measures_file:in1 connectivity_file:in2 raw_files:in11"),
+    ("collect", "files", "scans_file:in3 edges_file:in4"),
+    ("change", "files", "change_file:in5 connectivity_change_file:in6 pairs_file:in7"),
+    ("flow", "files", "flow_file:in8 problems_file:in9"),
+    ("outcomes", "files", "outcome_files:in10"),
+    ("files", "save_group", "out:files"),
+    ("model_files", "save_group", "out:model_files"),
+    ("flow", "save_group", "sensitivity_file"),
+    ("save_group", "outputnode", "group_dir group_files"),
+)
+"""From, to, and the fields, `output:input` where their names differ."""
+
 
 def init_group_wf(
     output_dir: Path,
@@ -68,53 +101,24 @@ def init_group_wf(
     tables: dict[str, str | list[str]] = {"bids_dir": str(bids_dir), "table_files": files_read}
     intake = intake or Intake()
     locked = locked_analyses(output_dir, bids_dir, intake, settings)
-    collect = _collect_node(output_dir, intake, settings, tables)
-    sites = _sites_node(output_dir, intake, settings, tables)
-    change = _change_node(settings)
-    outcomes = Node(PatientOutcomes(asked=score_request(settings), **tables), "outcomes")
     asked = as_locked(asked_of(settings, intake), locked)
-    analyses = _analysis_nodes(settings, asked, tables)
-    model_files = Node(Merge(1, ravel_inputs=True), "model_files")
-    problem_files = Node(Merge(5, ravel_inputs=True), "problem_files")
-    flow = _flow_node(settings, locked, tables)
-    files = Node(Merge(11, ravel_inputs=True), "files")
-    save_group = Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True)
-    outputnode = Node(IdentityInterface(["group_dir", "group_files"]), "outputnode")
+    nodes = [
+        _collect_node(output_dir, intake, settings, tables),
+        _sites_node(output_dir, intake, settings, tables),
+        _change_node(settings),
+        Node(PatientOutcomes(asked=score_request(settings), **tables), "outcomes"),
+        _analysis_nodes(settings, asked, tables),
+        _flow_node(settings, locked, tables),
+        Node(Merge(1, ravel_inputs=True), "model_files"),
+        Node(Merge(5, ravel_inputs=True), "problem_files"),
+        Node(Merge(11, ravel_inputs=True), "files"),
+        Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True),
+        Node(IdentityInterface(["group_dir", "group_files"]), "outputnode"),
+    ]
     workflow = Workflow(name)
-    workflow.connect(
-        [
-            (collect, sites, _same("measures_file visits_file connectivity_file scans_file")),
-            (sites, change, _same("measures_file connectivity_file")),
-            (collect, change, _same("visits_file scans_file")),
-            (change, outcomes, [("sessions", "scanned_sessions")]),
-            (sites, analyses, _same("measures_file connectivity_file")),
-            (collect, analyses, _same("scans_file edges_file")),
-            (change, analyses, _same("waves_file sessions pair")),
-            (outcomes, analyses, _same("scores_file score_sessions")),
-            (analyses, model_files, [("model_files", "in1")]),
-            (collect, problem_files, [("problems_file", "in1")]),
-            (change, problem_files, [("problems_file", "in2")]),
-            (outcomes, problem_files, [("problems_file", "in3")]),
-            (analyses, problem_files, [("problems_file", "in4")]),
-            (sites, problem_files, [("problems_file", "in5")]),
-            (collect, flow, _same("visits_file")),
-            (change, flow, _same("change_file pair")),
-            (outcomes, flow, _same("scores_file")),
-            (analyses, flow, [("sensitivity_file", "sensitivity_files")]),
-            (model_files, flow, [("out", "model_files")]),
-            (problem_files, flow, [("out", "problem_files")]),
-            (sites, files, _numbered("measures_file connectivity_file")),
-            (collect, files, _numbered("scans_file edges_file", 3)),
-            (sites, files, _numbered("raw_files", 11)),
-            (change, files, _numbered("change_file connectivity_change_file pairs_file", 5)),
-            (flow, files, _numbered("flow_file problems_file", 8)),
-            (outcomes, files, _numbered("outcome_files", 10)),
-            (files, save_group, [("out", "files")]),
-            (model_files, save_group, [("out", "model_files")]),
-            (flow, save_group, [("sensitivity_file", "sensitivity_file")]),
-            (save_group, outputnode, _same("group_dir group_files")),
-        ]
-    )
+    workflow.add_nodes(nodes)
+    known = {node.name: node for node in nodes}
+    workflow.connect([(known[one], known[other], _pairs(text)) for one, other, text in WIRES])
     return workflow
 
 
@@ -270,9 +274,7 @@ def _found(path: Path, advice: str) -> str:
     return str(path)
 
 
-def _same(fields: str) -> list[tuple[str, str]]:
-    return [(field, field) for field in fields.split()]
-
-
-def _numbered(fields: str, first: int = 1) -> list[tuple[str, str]]:
-    return [(field, f"in{first + place}") for place, field in enumerate(fields.split())]
+def _pairs(fields: str) -> list[tuple[str, str]]:
+    """Fields that are connected, from a text such as "a b:in1"."""
+    named = (field.partition(":") for field in fields.split())
+    return [(source, target or source) for source, _, target in named]

@@ -10,6 +10,7 @@ from bids_utils.derivatives import read_table, write_table
 from configs.settings import GroupSettings, Settings
 from workflows.cli import main
 from workflows.group import init_group_wf
+from workflows.interfaces.measure_sources import Intake
 
 SESSIONS = ("pre", "wk4", "wk8", "post")
 SETTINGS = {
@@ -130,7 +131,8 @@ def study(tmp_path_factory):
 @pytest.fixture(scope="module")
 def group(study):
     settings = Settings.model_validate(SETTINGS)
-    workflow = init_group_wf(study / "out", study / "bids", study / "measures.tsv", settings)
+    intake = Intake((("table", study / "measures.tsv"),), derivatives=False)
+    workflow = init_group_wf(study / "out", study / "bids", intake, settings)
     workflow.base_dir = str(study / "work")
     workflow.config["execution"] = {"crashdump_dir": str(study), "poll_sleep_duration": "0.05"}
     workflow.run()

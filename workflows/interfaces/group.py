@@ -27,6 +27,7 @@ from bids_utils.identifiers import compare_identifiers
 from bids_utils.phenotype import read_participants
 from workflows.compute.change import change_table, difference, paired_rows, session_pairs
 from workflows.compute.design import level_text
+from workflows.compute.families import is_quality
 from workflows.compute.flow import (
     ENROLLED,
     FLOW_TESTS,
@@ -39,6 +40,7 @@ from workflows.compute.flow import (
     not_analysed,
     scan_steps,
     score_steps,
+    untested_families,
 )
 from workflows.compute.measures import edge_labels
 from workflows.compute.problems import Problem, problem_table
@@ -132,14 +134,10 @@ class MeasureChange(SimpleInterface):
     def _run_interface(self, runtime):
         order, folder = tuple(self.inputs.session_order), Path(runtime.cwd)
         placed, pairs, problems = placed_visits(load_table(self.inputs.visits_file), order)
-        changes = change_table(load_table(self.inputs.measures_file), pairs)
         sessions = session_sequence(placed, order) or list(order)
-        self._results["sessions"] = sessions
-        self._results["pair"] = compared_sessions(sessions, tuple(self.inputs.compared))
-        self._results["waves_file"] = save_table(placed, folder / "waves.tsv")
-        self._results["change_file"] = save_table(changes, folder / "change.tsv")
-        if isdefined(self.inputs.connectivity_file):
-            self._results |= _save_edge_change(folder, self.inputs, pairs)
+        pair = compared_sessions(sessions, tuple(self.inputs.compared))
+        self._results |= {"sessions": sessions, "pair": pair}
+        self._results |= _save_change(folder, self.inputs, placed, pairs)
         self._results["problems_file"] = save_problems(folder, problems)
         return runtime
 
@@ -314,7 +312,7 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
     steps += list(score_steps(scores, change, pair[0]))
     arms = arm_of_each(people, inputs.arm_column, everyone)
     cohort = FlowCohort(everyone, arms, pair, visits, unusable(inputs, people, everyone))
-    tests = joined_tables(inputs.model_files).reindex(columns=FLOW_TESTS)
+    tests = brain_tests(inputs)
     pairs = family_pairs(changes, change, pair)
     usable = {detail: found for step, detail, found in scans if step == "usable pair"}
     return joined(
@@ -322,10 +320,16 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
             flow_table(steps, arms),
             excluded_scans(cohort),
             lost_pairs(visits, usable, pair, everyone),
-            analysed_rows(tests[tests["p"].notna()]),
+            analysed_rows(tests[tests["p"].notna()], set(arms)),
             not_analysed(tests, inputs.main_model, pairs, cohort),
         ]
     )
+
+
+def brain_tests(inputs: TraitedSpec) -> pd.DataFrame:
+    """FLOW_TESTS of all models, without measures of the quality of images."""
+    tests = joined_tables(inputs.model_files).reindex(columns=FLOW_TESTS)
+    return tests[~tests["measure"].astype(str).map(is_quality).astype(bool)]
 
 
 def arm_of_each(people: pd.DataFrame, column: str, everyone: list[str]) -> pd.Series:
@@ -348,8 +352,9 @@ def unusable(inputs: TraitedSpec, people: pd.DataFrame, everyone: list[str]) -> 
 
 
 def known_problems(inputs: TraitedSpec) -> list[Problem]:
-    """Problems known before the run, and people whom participants.tsv does not list."""
-    return [Problem(*notice) for notice in inputs.notices or ()] + dataset_problems(inputs)
+    """Problems known before the run, people who are not listed, and what was not tested."""
+    notices = [Problem(*notice) for notice in inputs.notices or ()]
+    return [*notices, *dataset_problems(inputs), *untested_families(brain_tests(inputs))]
 
 
 def dataset_problems(inputs: TraitedSpec) -> list[Problem]:
@@ -433,6 +438,19 @@ def _save_connectivity(folder: Path, found: Collected, atlas: str) -> dict[str, 
         "scans_file": save_table(found.scans, folder / f"connectivity_{atlas}_scans.tsv"),
         "edges_file": save_table(edges, folder / f"connectivity_{atlas}_edges.tsv"),
     }
+
+
+def _save_change(
+    folder: Path, inputs: TraitedSpec, placed: pd.DataFrame, pairs: pd.DataFrame
+) -> dict[str, str]:
+    changes = change_table(load_table(inputs.measures_file), pairs)
+    files = {
+        "waves_file": save_table(placed, folder / "waves.tsv"),
+        "change_file": save_table(changes, folder / "change.tsv"),
+    }
+    if not isdefined(inputs.connectivity_file):
+        return files
+    return files | _save_edge_change(folder, inputs, pairs)
 
 
 def _save_edge_change(folder: Path, inputs: TraitedSpec, pairs: pd.DataFrame) -> dict[str, str]:

@@ -82,17 +82,16 @@ class PatientOutcomes(SimpleInterface):
     output_spec = _PatientOutcomesOutputSpec
 
     def _run_interface(self, runtime):
-        folder, request = Path(runtime.cwd), REQUEST.validate_json(self.inputs.asked)
-        people = read_participants(Path(self.inputs.bids_dir))
-        scanned = tuple(self.inputs.scanned_sessions)
-        scores, problems = taken_in(Path(self.inputs.bids_dir), request, scanned)
-        tables, more = judged(request, scores, people, request.sessions or scanned)
-        tables = {"scores": scores} | tables
-        self._results["score_sessions"] = list(score_sessions(scores, request.sessions or scanned))
+        folder, bids_dir = Path(runtime.cwd), Path(self.inputs.bids_dir)
+        request = REQUEST.validate_json(self.inputs.asked)
+        order = request.sessions or tuple(self.inputs.scanned_sessions)
+        scores, problems = taken_in(bids_dir, request, tuple(self.inputs.scanned_sessions))
+        tables, more = judged(request, scores, read_participants(bids_dir), order)
+        tables = {"scores": scores, **tables, "problems": problem_table([*problems, *more])}
         files = [save_table(table, folder / f"{name}.tsv") for name, table in tables.items()]
-        self._results["scores_file"], self._results["outcome_files"] = files[0], files
-        table = problem_table([*problems, *more])
-        self._results["problems_file"] = save_table(table, folder / "problems.tsv")
+        self._results["score_sessions"] = list(score_sessions(scores, order))
+        self._results["scores_file"], *_, self._results["problems_file"] = files
+        self._results["outcome_files"] = files[:-1]
         return runtime
 
 
