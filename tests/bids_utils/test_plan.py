@@ -242,6 +242,18 @@ def test_unknown_sessions_in_the_settings_are_refused_with_the_nearest(make_data
         plan_of(make_dataset(trial()), order=("pre", "pots"))
 
 
+def test_the_order_may_name_sessions_that_have_only_scores(make_dataset):
+    scores = "participant_id\tsession_id\tBDI\nsub-01\tses-fu\t12\nsub-01\tses-old\tn/a\n"
+    root = make_dataset(trial(**{"phenotype/bdi.tsv": scores}))
+    plan = plan_of(root, ("pre", "week4", "post", "fu"), moments=("ses-week4",))
+    assert [[name for name, *_ in own] for own in outline(plan).values()] == [["pre", "post"]] * 2
+    assert set(plan.ledger["status"]) == {"used"}
+    with pytest.raises(SettingsError, match="session 'old'"):
+        plan_of(root, ("pre", "old", "post"))
+    with pytest.raises(SettingsError, match="did you mean 'fu'"):
+        plan_of(root, ("pre", "post", "fuu"))
+
+
 def test_without_order_and_dates_the_plan_says_what_to_write(make_dataset):
     with pytest.raises(DatasetError, match="order of the sessions in time is unknown"):
         plan_of(make_dataset(trial()), order=None)

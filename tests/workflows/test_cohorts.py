@@ -160,11 +160,13 @@ def test_a_real_cohort_with_holes_is_accounted_for(shared_dir, call, tmp_path):
     flow = read_table(group / "flow.tsv")
     arms = {"depr_cbt": 8, "depr_nfb": 6, "depr_no_treatment": 15}
     assert counts(flow, "in participants.tsv") == {"all": 29, **arms}
-    assert counts(flow, "usable pair", "T1w")["all"] == 14
+    usable = {"all": 14, "depr_cbt": 8, "depr_nfb": 6, "depr_no_treatment": 0}
+    assert counts(flow, "usable pair", "T1w") == usable
     for family in ("change: T1w volume", "change: score BDI"):
         assert everybody(flow, family) == 29
     model = read_table(group / "models" / "change.tsv")
     assert set(model.loc[model["measure"] == "volume", "n"]) == {14}
+    assert "nothing could be tested (not tested: fewer than 2 participants in arm" in text
     quality = model["measure"].str.startswith("mriqc_")
     assert quality.any()
     assert not model.loc[quality, "planned"].any()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from workflows.compute.problems import Problem
+
 FLOW_COLUMNS = ["step", "detail", "arm", "n", "reason"]
-FLOW_TESTS = ["model", "family", "modality", "measure", "atlas", "p", "n", "n_per_arm"]
+FLOW_TESTS = ["model", "family", "modality", "measure", "atlas", "p", "n", "n_per_arm", "note"]
 SCANNED = frozenset({"used", "found", "excluded", "broken"})
 FAILED = frozenset({"excluded", "broken"})
 ENROLLED = "in participants.tsv"
 SCORE = "score"
+UNTESTED = "nothing could be tested: see the notes of the model"
 OTHER = "lacks the tested values or is left out of the model: see its notes and problems"
 
 
@@ -66,20 +69,23 @@ def scan_steps(
         yield "usable pair", str(modality), frozenset(people)
 
 
-def analysed_rows(tests: pd.DataFrame) -> pd.DataFrame:
+def analysed_rows(tests: pd.DataFrame, arms: Collection[str] | None = None) -> pd.DataFrame:
     """Participants of the test with most participants, per family and arm, FLOW_COLUMNS.
 
     Parameters
     ----------
     tests : pd.DataFrame
         family, n, n_per_arm ("CBT=4;WL=3") of each test that was made.
+    arms : collection of str, optional
+        Arms of the study; counts of other groups (remitters) are left out.
     """
     rows = []
     for family, part in tests.groupby("family", sort=False):
         largest = part.loc[part["n"].idxmax()]
         rows.append(("analysed", family, "all", int(largest["n"]), ""))
         counts = [text.rsplit("=", 1) for text in str(largest["n_per_arm"]).split(";")]
-        rows += [("analysed", family, arm, int(n), "") for arm, n in counts if len(counts) > 1]
+        known = [(arm, n) for arm, n in counts if arms is None or arm in arms]
+        rows += [("analysed", family, arm, int(n), "") for arm, n in known if len(counts) > 1]
     return pd.DataFrame(rows, columns=FLOW_COLUMNS)
 
 
@@ -192,17 +198,35 @@ def not_analysed(
         As `family_pairs` gives it; a family of edges takes those of its modality.
     cohort : FlowCohort
     """
-    made = tests[(tests["model"] == model) & tests["p"].notna()]
-    if made.empty:
+    own = tests[tests["model"] == model]
+    if own.empty:
         reason = "the model could not be fitted: see problems.tsv"
         rows = _counted("not analysed", model, reason, cohort.everyone, cohort.arms)
         return pd.DataFrame(rows, columns=FLOW_COLUMNS)
     rows = []
-    for family, part in made.groupby("family", sort=False):
+    for family, part in own.groupby("family", sort=False):
         key = tuple(part[["modality", "measure", "atlas"]].fillna("").iloc[0])
         people = pairs.get(key) or _of_modality(pairs, key[0])
         rows += _lost_rows(family, _reasons(key[0], people, cohort), part, cohort)
     return pd.DataFrame(rows, columns=FLOW_COLUMNS)
+
+
+def untested_families(tests: pd.DataFrame) -> list[Problem]:
+    """A problem for each family of which nothing could be tested, with the note of its rows.
+
+    Parameters
+    ----------
+    tests : pd.DataFrame
+        FLOW_TESTS of all models; p is NaN for tests that were not made.
+    """
+    problems = []
+    for (model, family), part in tests.groupby(["model", "family"], sort=False):
+        if part["p"].isna().all():
+            notes = [str(note) for note in part["note"].dropna() if note]
+            what = f"nothing could be tested ({notes[0] if notes else 'no values'})"
+            where = f"model {model}: {str(family).removeprefix(f'{model}: ')}"
+            problems.append(Problem(what, where, "see flow.tsv for who is missing and why"))
+    return problems
 
 
 def _of_modality(pairs, modality):
@@ -227,8 +251,11 @@ def _lost_rows(family, reasons, tests, cohort):
     rows, lost = [], pd.Series(reasons, dtype=object)
     for reason, people in lost.groupby(lost, sort=False).groups.items():
         rows += _counted("not analysed", family, reason, list(people), cohort.arms)
-    largest = tests.loc[tests["n"].idxmax()]
     kept = [who for who in cohort.everyone if who not in reasons]
+    made = tests[tests["p"].notna()]
+    if made.empty:
+        return rows + _counted("not analysed", family, UNTESTED, kept, cohort.arms)
+    largest = made.loc[made["n"].idxmax()]
     n_more = len(kept) - int(largest["n"])
     if n_more <= 0:
         return rows

@@ -19,8 +19,6 @@ from nipype.interfaces.base import (
 )
 
 from bids_utils.errors import DatasetError
-from bids_utils.identifiers import compare_identifiers
-from bids_utils.phenotype import read_participants
 from bids_utils.readers.long_table import long_table
 from bids_utils.readers.records import (
     EDGE_SCAN_COLUMNS,
@@ -95,16 +93,20 @@ class CollectSources(SimpleInterface):
         inputs, folder = self.inputs, Path(runtime.cwd)
         request = SourceRequest(**(inputs.request or {}))
         found, atlas = collect_sources(inputs.sources, request, inputs.atlas)
-        rule = OrderRule(tuple(inputs.session_order), tuple(inputs.interval_days))
-        found = with_known_people(found, Path(inputs.bids_dir))
-        visits, unplaced = table_visits(found.measures, Path(inputs.bids_dir), rule)
-        found = replace(found, problems=(*found.problems, *unplaced))
+        found, visits = with_visits(found, inputs)
         if isdefined(inputs.ledger_file):
             found, visits, atlas = after_own(inputs, found, visits, atlas)
         self._results |= _save_measures(folder, found.measures, visits, found.problems)
         if len(found.scans):
             self._results |= _save_connectivity(folder, found, atlas)
         return runtime
+
+
+def with_visits(found: Collected, inputs: TraitedSpec) -> tuple[Collected, pd.DataFrame]:
+    """Measures and their sessions in the order of time; sessions without one are problems."""
+    rule = OrderRule(tuple(inputs.session_order), tuple(inputs.interval_days or ()))
+    visits, unplaced = table_visits(found.measures, Path(inputs.bids_dir), rule)
+    return replace(found, problems=(*found.problems, *unplaced)), visits
 
 
 def after_own(
@@ -131,29 +133,6 @@ def after_own(
     together = replace(edges, measures=measures, broken=own.broken)
     all_problems = (*own.problems, *found.problems, *problems)
     return replace(together, problems=all_problems), visits, inputs.atlas if edges is own else atlas
-
-
-def with_known_people(found: Collected, bids_dir: Path) -> Collected:
-    """Measures without people whose label still has a prefix, such as ``sub-sub-01``.
-
-    It would be taken for another person's. The problem names who is probably meant.
-    """
-    labels = found.measures["participant_id"].astype(str)
-    doubled = labels[labels.str.startswith("sub-")].drop_duplicates()
-    if doubled.empty:
-        return found
-    listed = [f"sub-{label}" for label in read_participants(bids_dir).index]
-    compared = compare_identifiers([f"sub-{label}" for label in doubled], listed)
-    texts = compared.sentences("the sources", "participants.tsv")
-    problems = [Problem(text, "--derivatives", "the values are left out") for text in texts]
-    scans = found.scans[~found.scans["participant_id"].isin(doubled)]
-    return replace(
-        found,
-        measures=found.measures[~labels.isin(doubled)].reset_index(drop=True),
-        scans=scans.reset_index(drop=True),
-        edges=found.edges[scans.index],
-        problems=(*found.problems, *problems),
-    )
 
 
 def collect_sources(

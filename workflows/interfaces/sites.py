@@ -83,17 +83,16 @@ class HarmoniseSites(SimpleInterface):
         people = read_participants(Path(self.inputs.bids_dir))
         scans = load_scans(self.inputs, plan, people)
         problems, is_refused = check_sites(scans, plan, people)
-        design = None if is_refused else kept_design(scans, plan, people)
+        self._results |= given(self.inputs)
         if is_refused or (plan.column and plan.method == "combat"):
-            problems += unknown_scans(scans, design)
+            design = None if is_refused else kept_design(scans, plan, people)
             problems += self._replaced(folder, (scans, design))
-        else:
-            self._results |= given(self.inputs)
         self._results["problems_file"] = save_problems(folder, problems)
         return runtime
 
     def _replaced(self, folder: Path, known: tuple[pd.DataFrame, Scans | None]) -> list[Problem]:
-        measures, problems = harmonised_measures(load_table(self.inputs.measures_file), known)
+        measures, found = harmonised_measures(load_table(self.inputs.measures_file), known)
+        problems = unknown_scans(*known) + found
         self._results["measures_file"] = save_table(measures, folder / "measures.tsv")
         raw = load_table(self.inputs.measures_file)
         self._results["raw_files"] = [save_table(raw, folder / "measures_raw.tsv")]

@@ -1,9 +1,22 @@
 """Participants from the list to the analysis."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.compute.flow import analysed_rows, flow_table, lost_pairs, scan_steps
+from workflows.compute.flow import (
+    FLOW_TESTS,
+    FlowCohort,
+    analysed_rows,
+    excluded_scans,
+    family_pairs,
+    flow_table,
+    lost_pairs,
+    not_analysed,
+    scan_steps,
+    score_steps,
+    untested_families,
+)
 
 PAIR = ("pre", "post")
 
@@ -66,4 +79,95 @@ def test_analysed_people_are_those_of_the_largest_test():
         ["all", 7],
         ["a", 3],
         ["b=x", 4],
+    ]
+
+
+ARMS = pd.Series({"01": "CBT", "02": "WL", "03": "CBT", "04": "", "05": "WL", "06": "WL"})
+CHANGES = pd.DataFrame(
+    {
+        "participant_id": ["01", "04", "05", "06"],
+        "baseline": "pre",
+        "followup": "post",
+        "modality": "T1w",
+        "measure": "volume",
+        "atlas": "DK",
+        "change": [1.0, 2.0, 3.0, 4.0],
+    }
+)
+
+
+def made_tests(*rows):
+    table = pd.DataFrame(rows, columns=["modality", "measure", "atlas", "p", "n", "n_per_arm"])
+    family = "change: " + table["modality"] + " " + table["measure"] + " " + table["atlas"]
+    return table.assign(model="change", family=family, note="too few")[FLOW_TESTS]
+
+
+def test_counts_of_remitters_are_not_arms():
+    tests = pd.DataFrame({"family": ["f"], "n": [6], "n_per_arm": ["remitted=2;not=4"]})
+    assert analysed_rows(tests, {"CBT", "WL"})["arm"].tolist() == ["all"]
+
+
+def test_everybody_is_analysed_or_lost_for_one_reason(visits):
+    unusable = {"04": "group is unknown", "02": "group is unknown"}
+    cohort = FlowCohort(list(ARMS.index), ARMS, PAIR, visits, unusable)
+    pairs = family_pairs(CHANGES, pd.DataFrame(index=ARMS.index), PAIR)
+    tests = made_tests(
+        ("T1w", "volume", "DK", 0.2, 2, "CBT=1;WL=1"), ("T1w", "volume", "DK", 0.1, 1, "CBT=1;WL=0")
+    )
+    rows = not_analysed(tests, "change", pairs, cohort)
+    everyone = rows[rows["arm"] == "all"].set_index("reason")["n"]
+    assert everyone.to_dict() == {
+        "ses-post: broken file": 1,
+        "ses-pre: not found": 1,
+        "group is unknown": 1,
+        "lacks the tested values or is left out of the model: see its notes and problems": 1,
+    }
+    assert everyone.sum() + 2 == len(ARMS)
+    waiting = rows[rows["arm"] == "WL"]
+    assert waiting["n"].sum() + 1 == 3
+
+
+def test_a_family_without_tests_keeps_nobody_and_is_a_problem(visits):
+    cohort = FlowCohort(list(ARMS.index), ARMS, PAIR, visits)
+    pairs = family_pairs(CHANGES, pd.DataFrame(index=ARMS.index), PAIR)
+    tests = made_tests(("T1w", "volume", "DK", np.nan, 4, "CBT=1;WL=2"))
+    rows = not_analysed(tests, "change", pairs, cohort)
+    assert rows.loc[rows["arm"] == "all", "n"].sum() == len(ARMS)
+    [problem] = untested_families(tests)
+    assert problem.where == "model change: T1w volume DK"
+    assert problem.what == "nothing could be tested (too few)"
+
+
+def test_a_model_that_was_not_fitted_loses_everybody(visits):
+    cohort = FlowCohort(list(ARMS.index), ARMS, PAIR, visits)
+    rows = not_analysed(made_tests(), "baseline_adjusted", {}, cohort)
+    assert rows[["detail", "arm", "n"]].to_numpy().tolist() == [
+        ["baseline_adjusted", "all", 6],
+        ["baseline_adjusted", "CBT", 2],
+        ["baseline_adjusted", "WL", 3],
+    ]
+
+
+def test_scans_that_failed_are_counted_by_reason_and_arm(visits):
+    rows = excluded_scans(FlowCohort(list(ARMS.index), ARMS, PAIR, visits))
+    assert rows[["detail", "arm", "n", "reason"]].to_numpy().tolist() == [
+        ["T1w", "all", 1, "ses-post: broken file"],
+        ["T1w", "WL", 1, "ses-post: broken file"],
+    ]
+
+
+def test_scores_are_counted_at_baseline_and_in_both_sessions():
+    scores = pd.DataFrame(
+        {
+            "participant_id": ["01", "01", "02", "03"],
+            "session_id": ["pre", "post", "post", "pre"],
+            "score": "BDI",
+            "value": [20.0, 10, 12, np.nan],
+        }
+    )
+    change = pd.DataFrame({"BDI": [-10.0, np.nan, np.nan]}, index=["01", "02", "03"])
+    steps = list(score_steps(scores, change, "pre"))
+    assert steps == [
+        ("score at ses-pre", "BDI", frozenset({"01"})),
+        ("score at both", "BDI", frozenset({"01"})),
     ]

@@ -111,3 +111,66 @@ def test_the_node_writes_what_the_group_level_reads(connectivity, table, tmp_pat
     assert edges[["region_a", "region_b", "atlas"]].values.tolist()[2] == ["b", "c", "A"]
     assert values[:, 2] == pytest.approx(np.arctanh([-0.3, -0.3]))
     assert len(load_table(outputs.scans_file)) == 2
+
+
+def run(tmp_path, monkeypatch, **inputs):
+    folder = tmp_path / "node"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    node = CollectSources(bids_dir=str(tmp_path), session_order=["pre", "post"], **inputs)
+    outputs = node.run(cwd=str(folder)).outputs
+    files = (outputs.measures_file, outputs.visits_file, outputs.problems_file)
+    return tuple(load_table(file) for file in files)
+
+
+def test_without_any_source_the_tables_are_empty_with_their_columns(tmp_path, monkeypatch):
+    measures, visits, problems = run(tmp_path, monkeypatch, sources=[])
+    assert len(measures) == len(visits) == len(problems) == 0
+    assert {"participant_id", "value", "qc"} <= set(measures.columns)
+    assert {"participant_id", "status", "days_from_baseline"} <= set(visits.columns)
+
+
+def test_a_doubled_prefix_is_read_once_and_told(table, tmp_path, monkeypatch):
+    source = table("a.tsv", ("sub-sub-01", "pre", 2.0), ("sub-02", "pre", 3.0))
+    measures, _, problems = run(tmp_path, monkeypatch, sources=[source])
+    assert measures["participant_id"].tolist() == ["01", "02"]
+    assert "sub-sub-01" in problems["what"].iloc[0]
+
+
+def test_a_scan_without_any_value_is_missing_and_not_forgotten(table, tmp_path, monkeypatch):
+    source = table("a.tsv", ("01", "pre", 2.0), ("01", "post", "n/a"))
+    _, visits, _ = run(tmp_path, monkeypatch, sources=[source])
+    found = visits.set_index("session_id")[["status", "reason"]].T.to_dict("list")
+    assert found == {"pre": ["used", ""], "post": ["missing", "all of its values are missing"]}
+
+
+def test_own_derivatives_come_first_and_sources_are_added(table, tmp_path, monkeypatch):
+    anat = tmp_path / "out" / "sub-01" / "ses-pre" / "anat"
+    anat.mkdir(parents=True)
+    stem = "sub-01_ses-pre"
+    volume = anat / f"{stem}_atlas-DK_desc-volume_morph.tsv"
+    volume.write_text("region\tvolume\nlh_cuneus\t7\n")
+    tissue = anat / f"{stem}_desc-tissue_morph.tsv"
+    tissue.write_text("measure\tvalue\ngm_ml\t600\n")
+    ledger = tmp_path / "out" / "ledger.tsv"
+    header = "participant_id\tsession_id\tmodality\trun\tstatus\treason\tdays_from_baseline"
+    rows = [f"sub-01\tses-pre\tT1w\t{stem}_T1w\tused\tn/a\t0"]
+    rows.append("sub-01\tses-post\tT1w\tsub-01_ses-post_T1w\texcluded\tblurred\t70")
+    ledger.write_text("\n".join([header, *rows, ""]))
+    measures, visits, _ = run(
+        tmp_path,
+        monkeypatch,
+        sources=[table("a.tsv", ("01", "pre", 2.0), ("01", "post", 2.5), ("02", "pre", 3.0))],
+        ledger_file=str(ledger),
+        derivative_files=[str(volume), str(tissue)],
+        atlas="DK",
+    )
+    first = measures.query("participant_id == '01' and region == 'lh_cuneus'")
+    names = first[["session_id", "measure", "value"]].to_numpy().tolist()
+    assert names == [["pre", "volume", 7], ["pre", "thickness", 2], ["post", "thickness", 2.5]]
+    status = visits.set_index(["participant_id", "session_id"])["status"]
+    assert status.to_dict() == {
+        ("01", "pre"): "used",
+        ("01", "post"): "used",
+        ("02", "pre"): "used",
+    }
