@@ -10,7 +10,11 @@ DESCRIPTIONS: dict[str, str] = {
         "volume: grey matter of a region; tissue_volume: gm, wm, csf and the brain mask (icv); "
         "mean_connectivity: mean Fisher z of a region's edges to regions seen in every session; "
         "connectivity: Fisher z of one edge; fd_mean: mean framewise displacement; "
-        "clean_minutes: time left after censoring; tsnr: temporal signal-to-noise ratio."
+        "clean_minutes: time left after censoring; tsnr: temporal signal-to-noise ratio; "
+        "thickness, area, mean_thickness, global_volume: FreeSurfer and CAT12 as they name them; "
+        "mriqc_* and cat12_*: quality of the images, never a planned test; others as in the table "
+        "they come from. With sites.method: combat brain measures are harmonised, and "
+        "measures_raw.tsv has them as they were."
     ),
     "atlas": "Atlas of the regions; n/a for whole-brain measures.",
     "region": "Region of the atlas, or what a whole-brain measure is about.",
