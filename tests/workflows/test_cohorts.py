@@ -8,7 +8,16 @@ import pytest
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.names import strip_label
+from configs.lock import planned_analyses
+from configs.settings import (
+    CompositeSettings,
+    GroupSettings,
+    ModelSettings,
+    ScoreSettings,
+    Settings,
+)
 from workflows.cli import main
+from workflows.questions import model_specs
 
 BTHEB = Path(__file__).parents[1] / "data" / "btheb.csv"
 BTHEB_SETTINGS = """\
@@ -171,3 +180,19 @@ def test_a_real_cohort_with_holes_is_accounted_for(shared_dir, call, tmp_path):
     assert quality.any()
     assert not model.loc[quality, "planned"].any()
     assert (group / "report.html").stat().st_size > 10000
+
+
+def test_the_lock_and_the_models_agree_on_what_is_planned():
+    group = GroupSettings(
+        arm_column="group",
+        randomised=True,
+        scores=(ScoreSettings(name="BDI 2"), ScoreSettings(name="WAI", role="process")),
+        composites=(CompositeSettings(name="all", scores=("BDI 2", "WAI")),),
+        models=(
+            ModelSettings(name="dose", formula="dose", planned=True),
+            ModelSettings(name="look", formula="age"),
+        ),
+    )
+    settings = Settings(group=group)
+    planned = {spec.name for spec in model_specs(settings) if spec.planned}
+    assert planned == set(planned_analyses(settings))
