@@ -6,6 +6,8 @@ from pathlib import Path
 
 from workflows.failures import read_failures
 from workflows.interfaces import group_page, participant_page
+from workflows.interfaces.group_results import read_settings
+from workflows.questions import model_specs
 
 
 def write_participant_report(output_dir: Path, participant_label: str) -> Path:
@@ -29,4 +31,5 @@ def write_group_report(output_dir: Path) -> Path:
     DatasetError
         There is no folder of the group level, or the page cannot be written.
     """
-    return group_page.write_page(output_dir)
+    specs = {spec.name: spec for spec in model_specs(read_settings(output_dir))}
+    return group_page.write_page(output_dir, specs)

@@ -7,22 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from workflows.compute.term_words import (
+    SCORE,
+    estimate_text,
+    has_one_arm,
+    kind_of_place,
+    place_name,
+    subject_text,
+    term_kind,
+    verb_text,
+)
+
 ONE_ARM_CAUTION = "There is one group: change is not a treatment effect."
 NOT_RANDOMISED_CAUTION = (
     "Groups were not assigned at random: a difference may have other causes than treatment."
 )
 ASSOCIATION_CAUTION = "This is an association: it does not show what caused what."
-ONE_ARM_NOTE = "one arm"
-MEASURE_NAMES = {
-    "volume": "grey-matter volume",
-    "thickness": "cortical thickness",
-    "tissue_volume": "whole-brain tissue volume",
-    "mean_connectivity": "mean connectivity of a region",
-    "connectivity": "connectivity between two regions",
-    "fd_mean": "head motion",
-    "clean_minutes": "usable scan time",
-    "tsnr": "signal quality of the BOLD images",
-}
+SLOPE_CAUTION = (
+    "Nobody was assigned to their value at random: this is an association, not an effect."
+)
+MODERATOR_CAUTION = (
+    "The moderator was not assigned at random: it may stand for something else that goes with it."
+)
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,6 @@ class Finding:
     n_significant: int
     sentence: str
     caution: str
-
-
-def measure_name(measure: str) -> str:
-    """Words for a measure; an unknown one keeps its name."""
-    return MEASURE_NAMES.get(measure, measure)
 
 
 def findings(
@@ -82,37 +83,19 @@ def findings(
 
 def caution(rows: pd.DataFrame, randomised: bool) -> str:
     """What a result of these rows does not mean; empty for arms assigned at random."""
-    if is_association(rows):
-        several = rows["n_per_arm"].fillna("").astype(str).str.contains(";").any()
-        return ASSOCIATION_CAUTION if several else f"{ONE_ARM_CAUTION} {ASSOCIATION_CAUTION}"
-    if has_one_arm(rows):
+    kind = term_kind(rows)
+    counts = rows["n_per_arm"].fillna("").astype(str)
+    one_arm = has_one_arm(rows) or not counts.str.contains(";").any()
+    lead = [ONE_ARM_CAUTION] if one_arm else []
+    if kind in ("correlation", "status"):
+        return " ".join([*lead, ASSOCIATION_CAUTION])
+    if kind == "slope":
+        return " ".join([*lead, SLOPE_CAUTION])
+    if kind == "mean" or has_one_arm(rows):
         return ONE_ARM_CAUTION
-    return "" if randomised else NOT_RANDOMISED_CAUTION
-
-
-def is_association(rows: pd.DataFrame) -> bool:
-    """Whether rows relate a change to the change of a score."""
-    return bool((rows["effect_size_name"] == "partial r").all())
-
-
-def has_one_arm(rows: pd.DataFrame) -> bool:
-    """Whether rows are a mean change without a comparison."""
-    noted = rows["note"].fillna("").astype(str).str.contains(ONE_ARM_NOTE)
-    return bool((rows["effect_size_name"] == "d_z").any() or noted.any())
-
-
-def place_name(row: pd.Series) -> str:
-    """Region of a row, or both regions of an edge."""
-    both = [row.get("region_a"), row.get("region_b")]
-    if all(isinstance(name, str) and name for name in both):
-        return f"{both[0]} – {both[1]}"
-    region = row.get("region")
-    return region if isinstance(region, str) and region else measure_name(str(row["measure"]))
-
-
-def strongest(rows: pd.DataFrame, n_rows: int) -> pd.DataFrame:
-    """Rows with the smallest p, at most `n_rows`; rows that were not tested are left out."""
-    return rows[rows["p"].notna()].sort_values("p", kind="stable").head(n_rows)
+    assigned = [] if randomised else [NOT_RANDOMISED_CAUTION]
+    moderated = [MODERATOR_CAUTION] if kind in ("product", "simple") else []
+    return " ".join([*assigned, *moderated])
 
 
 def smallest_effect_text(sensitivity: pd.DataFrame, family: str, term: str) -> str:
@@ -126,10 +109,10 @@ def smallest_effect_text(sensitivity: pd.DataFrame, family: str, term: str) -> s
     size = row["smallest_bonferroni"]
     if not np.isfinite(size):
         return ""
+    several = f", correcting for {row['n_tests']:.0f} tests," if row["n_tests"] > 1 else ""
     return (
-        f"The smallest effect this sample could have found with {100 * row['power']:.0f} % power, "
-        f"correcting for {row['n_tests']:.0f} tests, is {row['effect_size_name']} = {size:.2f}; "
-        "smaller effects cannot be ruled out."
+        f"The smallest effect this sample could have found with {100 * row['power']:.0f} % power"
+        f"{several} is {row['effect_size_name']} = {size:.2f}; smaller effects cannot be ruled out."
     )
 
 
@@ -159,49 +142,35 @@ def flow_levels(flow: pd.DataFrame) -> list[list[FlowBox]]:
 
 
 def _sentence(rows, made, significant, limit):
-    subject = _subject(rows)
+    subject = subject_text(rows)
     if not len(made):
         return f"{subject}: nothing could be tested."
+    if len(made) == 1 and str(rows["modality"].iloc[0]) == SCORE:
+        return _single(subject, made.iloc[0], len(significant) > 0, limit)
     several = f"after correction for {len(made)} tests" if len(made) > 1 else "(one test)"
+    kind = kind_of_place(rows)
     if not len(significant):
-        lead = f"{subject}: no {_kind(rows)} {_verb(rows, 1)} {several}."
-        return f"{lead} {limit}".rstrip()
+        lead = f"{subject}: no {kind} {verb_text(rows, 1)} {several}."
+        return " ".join(part for part in (lead, _reach(made, kind), limit) if part)
     first = significant.iloc[0]
-    verb = _verb(rows, len(significant))
-    lead = f"{subject}: {len(significant)} of {len(made)} {_kind(rows)}s {verb} {several}."
+    verb = verb_text(rows, len(significant))
+    lead = f"{subject}: {len(significant)} of {len(made)} {kind}s {verb} {several}."
     return f"{lead} Strongest: {place_name(first)}, {estimate_text(first)}."
 
 
-def estimate_text(row: pd.Series) -> str:
-    """Estimate with its sign, unit and interval."""
-    unit = "" if row.get("unit") in ("correlation", "", None) else f" {row['unit']}"
-    name = "partial correlation " if row["effect_size_name"] == "partial r" else ""
-    low, high = row["ci_low"], row["ci_high"]
-    return f"{name}{row['estimate']:+.3g}{unit} (interval {low:.3g} to {high:.3g})"
+def _single(subject, row, is_significant, limit):
+    p = f"p = {row['p']:.2g}"
+    if is_significant:
+        return f"{subject}: {estimate_text(row)}, {p}."
+    return f"{subject}: not shown, {estimate_text(row)}, {p}. {limit}".rstrip()
 
 
-def _subject(rows):
-    name = measure_name(str(rows["measure"].iloc[0]))
-    name = f"{name[0].upper()}{name[1:]}"
-    term = str(rows["term"].iloc[0])
-    modality = str(rows["modality"].iloc[0])
-    where = f" ({modality.removeprefix('bold_')})" if modality.startswith("bold_") else ""
-    if is_association(rows):
-        return f"{name}{where} with {term}"
-    return f"{name}{where}, {'mean change' if has_one_arm(rows) else term}"
-
-
-def _kind(rows):
-    if str(rows["measure"].iloc[0]) == "connectivity":
-        return "connection"
-    return "region" if _filled(rows["atlas"]) else "measure"
-
-
-def _filled(column):
-    return column.notna().all() and (column.astype(str) != "").all()
-
-
-def _verb(rows, n_subjects):
-    if is_association(rows):
-        return "were related" if n_subjects > 1 else "was related"
-    return "changed" if has_one_arm(rows) else "differed"
+def _reach(made, kind):
+    """What the intervals of tests without a finding still allow."""
+    low, high = made["ci_low"].min(), made["ci_high"].max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return ""
+    unit = made["unit"].iloc[0] if isinstance(made["unit"].iloc[0], str) else ""
+    unit = "" if unit == "correlation" else f" {unit}"
+    whose = f"The intervals of all {kind}s reach" if len(made) > 1 else "The interval reaches"
+    return f"{whose} from {low:.3g} to {high:.3g}{unit}."

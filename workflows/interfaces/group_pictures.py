@@ -12,29 +12,19 @@ from nilearn.image import load_img, resample_to_img
 
 from bids_utils.errors import SettingsError
 from configs.atlases import Atlas, find_atlas
-from workflows.compute.families import Cohort
-from workflows.compute.findings import measure_name, place_name, strongest
 from workflows.compute.region_places import edge_matrix, edge_regions, region_centres
+from workflows.compute.term_words import measure_name, place_name, strongest
 from workflows.drawing.canvas import png_bytes
-from workflows.drawing.effects import change_scatter, interval_plot
+from workflows.drawing.forest import ForestText, forest_plot
 from workflows.drawing.matrices import connections_on_brain, region_matrix
 from workflows.drawing.slices import Paint, Volume, painted_slices
 from workflows.interfaces.atlas import read_labels
 from workflows.interfaces.figures import volume_of
-from workflows.interfaces.report_pages import embedded
+from workflows.interfaces.report_pages import Picture, embedded
 
 RESOLUTION_MM = 2
-N_ROWS, N_EDGES, N_SCATTERS = 15, 15, 3
+N_ROWS, N_EDGES, MOST_LABELLED = 15, 15, 90
 MARKED = "significant after correction"
-
-
-@dataclass(frozen=True)
-class GroupPicture:
-    """A picture with its words."""
-
-    source: str
-    alt: str
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ def standard_brain(atlas_name: str) -> StandardBrain | None:
     )
 
 
-def brain_map(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
+def brain_map(rows: pd.DataFrame, alpha: float) -> Picture | None:
     """Estimates painted on the regions; None where the atlas is not known."""
     standard = standard_brain(str(rows["atlas"].iloc[0]))
     if standard is None:
@@ -81,7 +71,7 @@ def brain_map(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
     marked = tuple(standard.index[region] for region in significant)
     paint = Paint(standard.labels, values, _unit(rows), marked, MARKED)
     figure = painted_slices(standard.brain, paint, standard.mask, _title(rows))
-    return GroupPicture(
+    return Picture(
         embedded(png_bytes(figure)),
         f"Slices of a standard brain with each region coloured by {_title(rows)}",
         "Orange: more at follow-up or in the first-named group; purple: less; dark grey: not "
@@ -90,73 +80,65 @@ def brain_map(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
     )
 
 
-def interval_picture(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
-    """Regions with the smallest p and their intervals; None without tests."""
-    top = strongest(rows, N_ROWS)
-    if not len(top):
-        return None
-    table = top.assign(
-        label=[place_name(row) for _, row in top.iterrows()], significant=top["p_fdr"] <= alpha
-    )
-    figure = interval_plot(table, f"{_title(rows)}, {_unit(rows)}", MARKED)
-    return GroupPicture(
-        embedded(png_bytes(figure)),
-        f"Estimates with intervals of the {len(top)} regions with the smallest p values",
-        f"The {len(top)} of {int(rows['p'].notna().sum())} regions with the smallest p values, "
-        "picked because they are the most extreme: their estimates are likely too large. "
-        "Intervals are not corrected for the number of regions.",
-    )
+def forest_picture(rows: pd.DataFrame, alpha: float, confidence: float) -> Picture | None:
+    """Regions with the smallest p and their intervals, terms side by side; None without tests.
 
-
-def scatter_pictures(
-    rows: pd.DataFrame, change: pd.DataFrame, cohort: Cohort, arms: pd.Series
-) -> list[GroupPicture]:
-    """Change of the strongest regions against change of the score.
-
-    `change` has the rows of the tested pair of sessions.
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of one model and family, with one or more terms in the same unit.
+    alpha : float
+        Level of the corrected tests, 0..1.
+    confidence : float
+        Coverage of the intervals, for the words.
     """
-    score, pictures = str(rows["term"].iloc[0]).removeprefix("change in "), []
-    n_tests = int(rows["p"].notna().sum())
-    if score not in cohort.score_change:
-        return []
-    for rank, (_, row) in enumerate(strongest(rows, N_SCATTERS).iterrows(), start=1):
-        same = change[["modality", "measure", "atlas", "region"]].eq(
-            row[["modality", "measure", "atlas", "region"]]
-        )
-        brain = change[same.all(axis=1)].set_index("participant_id")
-        if not len(brain):
-            continue
-        points = pd.DataFrame({"x": cohort.score_change[score], "y": brain["change"], "arm": arms})
-        place = f"rank {rank} of {n_tests}" if rank > 1 else f"strongest of {n_tests}"
-        unit = str(brain["unit"].iloc[0]) if "unit" in brain else ""
-        name = f"change in {measure_name(str(row['measure']))}" + (f" ({unit})" if unit else "")
-        title = f"{place_name(row)} ({place})\npartial r = {row['estimate']:.2f}, "
-        title += f"p = {row['p']:.2g}, corrected {row['p_fdr']:.2g}"
-        figure = change_scatter(points, f"change in {score}", name, title)
-        pictures.append(
-            GroupPicture(
-                embedded(png_bytes(figure)),
-                f"Scatter of change in {place_name(row)} against change in {score}",
-                f"Each dot is one participant, as measured; r takes the covariates into account. "
-                f"{place.capitalize()}: chosen for being extreme, so likely too large.",
-            )
-        )
-    return pictures
+    keys = ["region", *(name for name in ("region_a", "region_b") if name in rows)]
+    made = rows[rows["p"].notna()]
+    if not len(made):
+        return None
+    label = [place_name(row) for _, row in strongest(made, MOST_LABELLED).iterrows()]
+    chosen = list(dict.fromkeys(label))[:N_ROWS]
+    n_places = len(made.drop_duplicates([key for key in keys if key in made]))
+    wanted = _labelled(made, chosen)
+    terms = list(dict.fromkeys(wanted["term"].astype(str)))
+    table = wanted.assign(
+        significant=wanted["p_fdr"] <= alpha,
+        arm=wanted["term"].astype(str) if len(terms) > 1 else "",
+    )
+    text = ForestText(f"{_title(rows)}, {_unit(rows)}", MARKED, f"{100 * confidence:g} % interval")
+    figure = forest_plot(table, text)
+    picked = (
+        f"The {len(chosen)} of {n_places} regions with the smallest p values, picked because they "
+        "are the most extreme: their estimates are likely too large. "
+    )
+    return Picture(
+        embedded(png_bytes(figure)),
+        f"Estimates with intervals of {_title(rows)}",
+        f"{picked if n_places > 1 else ''}Intervals are not corrected for the number of tests.",
+    )
 
 
-def matrix_picture(rows: pd.DataFrame) -> GroupPicture:
+def _labelled(rows, chosen):
+    """Rows of the chosen places, in their order."""
+    labels = pd.Series([place_name(row) for _, row in rows.iterrows()], index=rows.index)
+    table = rows.assign(label=labels)[labels.isin(chosen)]
+    order = table["label"].map({name: place for place, name in enumerate(chosen)})
+    return table.loc[order.sort_values(kind="stable").index]
+
+
+def matrix_picture(rows: pd.DataFrame) -> Picture:
     """Estimates of all connections as a matrix."""
     regions = edge_regions(rows)
     values = edge_matrix(rows, regions, "estimate")
     figure = region_matrix(values, regions, f"{rows['term'].iloc[0]} ({_unit(rows)})")
-    return GroupPicture(
+    return Picture(
         embedded(png_bytes(figure)),
         f"Matrix of {len(regions)} by {len(regions)} regions coloured by {_title(rows)}",
         "All connections, significant or not. Orange: more; purple: less; grey: no value.",
     )
 
 
-def connection_picture(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
+def connection_picture(rows: pd.DataFrame, alpha: float) -> Picture | None:
     """Strongest connections on a brain; None where the places of the regions are not known."""
     standard, top = standard_brain(str(rows["atlas"].iloc[0])), strongest(rows, N_EDGES)
     if standard is None or not len(top):
@@ -171,7 +153,7 @@ def connection_picture(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
     mask = (standard.mask, standard.brain.affine)
     figure = connections_on_brain(edges, places, mask, f"estimate ({_unit(rows)})")
     how = f"{n_significant} of {int(rows['p'].notna().sum())} are {MARKED}"
-    return GroupPicture(
+    return Picture(
         embedded(png_bytes(figure)),
         f"The {len(edges)} connections with the smallest p values in three views of a brain",
         f"The {len(edges)} connections with the smallest p values; {how}. L is the left of the "
@@ -181,7 +163,9 @@ def connection_picture(rows: pd.DataFrame, alpha: float) -> GroupPicture | None:
 
 def _title(rows: pd.DataFrame) -> str:
     term = str(rows["term"].iloc[0])
-    return f"change in {measure_name(str(rows['measure'].iloc[0]))}: {term}"
+    several = len(set(rows["term"])) > 1
+    change = f"change in {measure_name(str(rows['measure'].iloc[0]))}"
+    return change if several else f"{change}: {term}"
 
 
 def _unit(rows: pd.DataFrame) -> str:

@@ -1,0 +1,69 @@
+"""Does a relation of brain and symptoms hold: other ways to ask, and without each person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """A partial correlation with everybody, and its range with each person left out in turn.
+
+    `n_influential` people have a Cook's distance above 4 / n. `plain` is the correlation
+    without covariates (NaN: there are none).
+    """
+
+    r: float
+    r_low: float
+    r_high: float
+    p_low: float
+    p_high: float
+    n: int
+    n_influential: int
+    plain: float = np.nan
+
+
+def leave_one_out_sentence(name: str, found: LeaveOneOut, alpha: float) -> str:
+    """How much the correlation of one region depends on single people and on covariates."""
+    text = (
+        f"{name}: r = {found.r:.2f} with all {found.n} people; leaving each out in turn it ranges "
+        f"from {found.r_low:.2f} to {found.r_high:.2f}"
+    )
+    if found.r_low * found.r_high < 0:
+        text += " and changes its sign: it rests on single people"
+    elif found.p_low <= alpha < found.p_high:
+        text += ", significant or not depending on one person (not corrected)"
+    parts = [f"{text}."]
+    if found.n_influential:
+        parts.append(f"{found.n_influential} influential (Cook's distance above 4/n).")
+    if np.isfinite(found.plain):
+        parts.append(f"Without covariates r = {found.plain:.2f}.")
+    return " ".join(parts)
+
+
+def check_sentence(place: str, checks: pd.DataFrame, alpha: float) -> str:
+    """Whether a finding holds when asked in other ways; empty without a planned finding.
+
+    Parameters
+    ----------
+    place : str
+        Region.
+    checks : DataFrame
+        One row a way of asking: check (words), estimate, p_fdr; the planned one first.
+    alpha : float
+        Level of the corrected tests, 0..1.
+    """
+    first = checks.iloc[0]
+    others = checks.iloc[1:]
+    others = others[others["p_fdr"].notna()]
+    if not first["p_fdr"] <= alpha or not len(others):
+        return ""
+    same = np.sign(others["estimate"]) == np.sign(first["estimate"])
+    holds = same & (others["p_fdr"] <= alpha)
+    if holds.all():
+        return f"{place}: the finding holds in each of {len(others)} other ways to ask."
+    lost = ", ".join(others.loc[~holds, "check"])
+    return f"{place}: the finding does not hold {lost}; treat it as uncertain."
