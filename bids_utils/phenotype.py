@@ -82,8 +82,8 @@ def read_scores(
     They come from ``participants.tsv`` (columns such as ``BDI_ses-pre``, and those in
     `names`), ``phenotype/*.tsv`` (by participant, by participant and session, or with columns
     such as ``BDI_ses-pre``) and ``sub-X/sub-X_sessions.tsv``. A column is a score if at least
-    half of its values are numbers, or if `names` has it. A sessions file that cannot be read
-    is left out; `list_problems` names it.
+    half of its values are numbers, or if `names` has it. A file of phenotype/ or of sessions
+    that cannot be read is left out; `list_problems` names it.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def read_scores(
     Raises
     ------
     DatasetError
-        A file cannot be read or has no column participant_id.
+        ``participants.tsv`` cannot be read or has no column participant_id.
     """
     cells = _all_cells(bids_dir, names, sessions)
     return _scores(cells, names)[[*KEYS, "value", "problem"]]
@@ -115,7 +115,7 @@ def take_in_scores(
     bids_dir: Path,
     rules: Sequence[ScoreRule],
     sessions: Sequence[str] = (),
-    moments: Mapping[str, Moment] | None = None,
+    moments: Mapping[str, Moment | None] | None = None,
 ) -> ScoreIntake:
     """Scores that were asked for, checked, each with the moment it was taken.
 
@@ -128,20 +128,21 @@ def take_in_scores(
     sessions : sequence of str
         Labels of the sessions that have scans.
     moments : mapping of session label -> moment, optional
-        When each session was in the course of treatment.
+        When each session was in the course of treatment (None: not known); all of them are
+        sessions of the study.
 
     Returns
     -------
     ScoreIntake
         Problems: text instead of a number, values outside the range of the scale (set aside),
         two different values, repeated rows, a score that nobody has (with the nearest names),
-        a score that is the same for everybody, unreadable sessions files. Notes: sessions
+        a score that is the same for everybody, unreadable files. Notes: sessions
         that no scan has, and people whose score belongs to no session and has no moment.
 
     Raises
     ------
     DatasetError
-        ``participants.tsv`` or a file in ``phenotype/`` cannot be read.
+        ``participants.tsv`` cannot be read.
     """
     names = [rule.name for rule in rules]
     known = (*sessions, *(moments or {}))
@@ -152,8 +153,8 @@ def take_in_scores(
     for rule in rules:
         scores = _within_range(scores, rule)
     problems = [*_absent(rules, cells, there), *_constant(scores)]
-    problems += [*_repeated_rows(bids_dir), *_session_tables(bids_dir)[1]]
-    notes = [*_unscanned(scores, sessions), *_without_moment(scores, rules)]
+    problems += [*_repeated_rows(bids_dir), *_score_tables(bids_dir)[1]]
+    notes = [*_unscanned(scores, sessions, known), *_without_moment(scores, rules)]
     own = {rule.name: rule.moment for rule in rules if rule.moment is not None}
     placed = with_moments(scores, moments or {}, own)
     set_aside = scores["problem"][scores["problem"] != ""].tolist()
@@ -162,7 +163,7 @@ def take_in_scores(
 
 
 def with_moments(
-    scores: pd.DataFrame, sessions: Mapping[str, Moment], names: Mapping[str, Moment]
+    scores: pd.DataFrame, sessions: Mapping[str, Moment | None], names: Mapping[str, Moment]
 ) -> pd.DataFrame:
     """Scores with `moment`: of their session, or of the score where it belongs to no session.
 
@@ -191,7 +192,7 @@ def list_problems(
 ) -> tuple[str, ...]:
     """What was set aside in ``participants.tsv`` and in the scores, a sentence each."""
     scores = read_scores(bids_dir, names, sessions)
-    found = [*_session_tables(bids_dir)[1], *_repeated_rows(bids_dir)]
+    found = [*_score_tables(bids_dir)[1], *_repeated_rows(bids_dir)]
     found += scores["problem"][scores["problem"] != ""].tolist()
     path = bids_dir / "participants.tsv"
     if not path.is_file():
@@ -250,9 +251,7 @@ def _all_cells(
     if people.is_file():
         cells = _cells(people, _read_people(people), names, sessions)
         tables.append(cells[cells["session_id"].notna() | cells["score"].isin(list(names))])
-    for path in _files(bids_dir / "phenotype"):
-        tables.append(_cells(path, _read_people(path), names, sessions))
-    for path, table in _session_tables(bids_dir)[0]:
+    for path, table in _score_tables(bids_dir)[0]:
         tables.append(_cells(path, table, names, sessions))
     filled = [table for table in tables if len(table)]
     if not filled:
@@ -311,7 +310,9 @@ def _constant(scores: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def _unscanned(scores: pd.DataFrame, sessions: Sequence[str]) -> Iterator[str]:
+def _unscanned(
+    scores: pd.DataFrame, sessions: Sequence[str], known: Sequence[str]
+) -> Iterator[str]:
     """Sessions of scores that no scan has; nothing is wrong with them."""
     if not sessions:
         return
@@ -319,10 +320,12 @@ def _unscanned(scores: pd.DataFrame, sessions: Sequence[str]) -> Iterator[str]:
     for label in dict.fromkeys(labels):
         if label not in sessions:
             names = ", ".join(dict.fromkeys(scores["score"][scores["session_id"] == label]))
-            yield (
-                f"ses-{label} has scores ({names}) but no scan: they count as outcomes, and "
-                "nothing of the brain is compared with them"
+            use = (
+                "they count as outcomes, and nothing of the brain is compared with them"
+                if label in known
+                else "it is not in sessions.order either, so no model uses them: add it there"
             )
+            yield f"ses-{label} has scores ({names}) but no scan: {use}"
 
 
 def _without_moment(scores: pd.DataFrame, rules: Sequence[ScoreRule]) -> Iterator[str]:
@@ -337,8 +340,7 @@ def _without_moment(scores: pd.DataFrame, rules: Sequence[ScoreRule]) -> Iterato
 
 def _repeated_rows(bids_dir: Path) -> Iterator[str]:
     """Rows of a person (and session) that stand in one phenotype or sessions file twice."""
-    tables = [(path, _read_people(path)) for path in _files(bids_dir / "phenotype")]
-    for path, table in [*tables, *_session_tables(bids_dir)[0]]:
+    for path, table in _score_tables(bids_dir)[0]:
         keys = [key for key in ("participant_id", "session_id") if key in table]
         for row in table[table.duplicated(keys)].drop_duplicates(keys)[keys].itertuples():
             session = getattr(row, "session_id", None)
@@ -354,17 +356,20 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
-def _session_tables(bids_dir: Path) -> tuple[list[tuple[Path, pd.DataFrame]], list[str]]:
-    """Sessions files that can be read, and what is wrong with the others."""
+def _score_tables(bids_dir: Path) -> tuple[list[tuple[Path, pd.DataFrame]], list[str]]:
+    """Phenotype and sessions files that can be read, and what is wrong with the others."""
     tables, problems = [], []
-    paths = bids_dir.glob("sub-*/sub-*_sessions.tsv")
-    for path in sorted(paths):
+    by_participant = bids_dir.glob("sub-*/sub-*_sessions.tsv")
+    own = sorted(by_participant)
+    for path in [*_files(bids_dir / "phenotype"), *own]:
         try:
-            table = read_text_table(path)
+            table = read_text_table(path) if path in own else _read_people(path)
         except DatasetError as error:
             problems.append(f"{error}; the scores of this file are not used")
             continue
-        if "session_id" in table:
+        if path not in own:
+            tables.append((path, table))
+        elif "session_id" in table:
             label = folder_label(path.parent.name, "sub")
             tables.append((path, table.assign(participant_id=label)))
     return tables, problems
@@ -443,8 +448,10 @@ def _without_repeats(scores: pd.DataFrame) -> pd.DataFrame:
     clashes = values.agg(" and ".join)[values.size() > 1].to_dict()
     single = rows.sort_values("empty", kind="stable").drop_duplicates("key").sort_index()
     clash = single["key"].map(lambda key: clashes.get(key, ""))
-    whose = single["place"] + " of sub-" + single["participant_id"] + " has several values: "
-    return single.assign(
-        value=single["value"].where(clash == ""),
-        problem=single["problem"].where(clash == "", whose + clash),
-    )
+    clashing = [
+        f"{_whose(cell)} has several values: {clash[place]}"
+        for place, cell in single[clash != ""].iterrows()
+    ]
+    single = single.assign(value=single["value"].where(clash == ""))
+    single.loc[clash != "", "problem"] = clashing
+    return single

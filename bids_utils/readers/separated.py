@@ -68,6 +68,8 @@ def not_a_number(cell: str) -> str:
     """What to say about a cell that should be a number."""
     if cell.count(",") == 1 and cell.replace(",", "").replace("-", "", 1).isdecimal():
         return f"'{cell}' has a decimal comma; write numbers with a point, such as 4.5"
+    if cell.strip("+-").lower() in ("inf", "infinity"):
+        return f"'{cell}' is infinite, as after a division by 0; write a number or n/a"
     return f"'{cell}' is not a number; write a number or n/a"
 
 

@@ -128,7 +128,9 @@ def test_two_values_for_one_score_are_a_problem_and_equal_ones_are_not(make_data
     table = read_scores(root).set_index("participant_id")
     assert table.index.tolist() == ["02", "03", "01"]
     assert table["value"].fillna(-1).to_dict() == {"01": 21.0, "02": -1.0, "03": 5.0}
-    assert table["problem"]["02"].endswith("BDI_ses-pre of sub-02 has several values: 10 and 12")
+    assert table["problem"]["02"].endswith(
+        "BDI_ses-pre of sub-02 in ses-pre has several values: 10 and 12"
+    )
     assert table["problem"].drop("02").tolist() == ["", ""]
 
 

@@ -17,7 +17,6 @@ GAIN_SHARE = 0.25
 GAIN_TAIL = 0.05
 REVERSAL_SHARE = 0.5
 GAIN_COLUMNS = ["participant", "session", "before", "after", "magnitude", "reversed"]
-CURVE_COLUMNS = ["arm", "time", "at_risk", "events", "waiting", "ci_low", "ci_high"]
 SLOPE_COLUMNS = ["slope", "standard_error", "intercept", "n", "note"]
 
 
@@ -95,52 +94,14 @@ def response_times(
     )
 
 
-def kaplan_meier(
-    times: np.ndarray, events: np.ndarray, arms: np.ndarray, confidence: float
-) -> pd.DataFrame:
-    """Share of each arm still waiting for the event (Kaplan and Meier 1958).
-
-    Parameters
-    ----------
-    times, events, arms : np.ndarray, shape (n_participants,)
-        Time and kind of end as in ResponseTimes, and the arm; NaN times are not used.
-    confidence : float
-        Coverage, .5..1; limits on the log(-log) scale with Greenwood's variance.
-
-    Returns
-    -------
-    pd.DataFrame
-        CURVE_COLUMNS, one row per arm and time with an event; limits are NaN once nobody waits.
-    """
-    tables = []
-    for arm in dict.fromkeys(arms):
-        mine = (arms == arm) & np.isfinite(times)
-        at, n_events, at_risk = _steps(times[mine], events[mine])
-        waiting = np.cumprod(1 - n_events / at_risk)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            spread = np.sqrt(np.cumsum(n_events / (at_risk * (at_risk - n_events))))
-            half = stats.norm.ppf((1 + confidence) / 2) * spread / np.log(waiting)
-            low, high = waiting ** np.exp(-half), waiting ** np.exp(half)
-        table = pd.DataFrame({"time": at, "at_risk": at_risk, "events": n_events})
-        ended = waiting <= 0
-        tables.append(
-            table.assign(
-                arm=arm,
-                waiting=waiting,
-                ci_low=np.where(ended, np.nan, low),
-                ci_high=np.where(ended, np.nan, high),
-            )
-        )
-    return pd.concat(tables, ignore_index=True)[CURVE_COLUMNS]
-
-
 def log_rank(times: np.ndarray, events: np.ndarray, arms: np.ndarray, confidence: float) -> LogRank:
     """Log-rank test of times to an event (Mantel 1966), and Peto's log hazard ratios.
 
     Parameters
     ----------
     times, events, arms : np.ndarray, shape (n_participants,)
-        As in `kaplan_meier`; the first arm met is the reference.
+        Time and kind of end as in ResponseTimes, and the arm; NaN times are not used. The first
+        arm met is the reference.
     confidence : float
         Coverage of the intervals, .5..1.
 
@@ -320,14 +281,6 @@ def _slope_difference(groups, reference, arm, note):
     title = f"difference of slopes {arm} - {reference}"
     size = difference / np.sqrt(pooled)
     return Term(title, difference, np.sqrt(parts.sum()), df, "linear", size, note)
-
-
-def _steps(times, events):
-    """Times with an event, number of events and number still at risk."""
-    at = np.unique(times[events.astype(bool)])
-    n_events = np.array([(events.astype(bool) & (times == time)).sum() for time in at], dtype=int)
-    at_risk = np.array([(times >= time).sum() for time in at], dtype=int)
-    return at, n_events, at_risk
 
 
 def _excess(times, events, arms, levels):

@@ -143,7 +143,8 @@ def design_of(
         cannot be read, or a tested term is not in it.
     """
     formula = _formula(request, levels)
-    frame = _frame(participants, arms, levels, formula)
+    setting = "group.models" if request.formula or request.moderator else SETTING
+    frame = _frame(participants, arms, levels, (formula, setting))
     matrix, names, factors = _columns(formula, frame)
     unknown = frame.isna().any(axis=1).to_numpy() | (arms == "")
     leading = [place for place, parts in enumerate(factors) if parts in ((), ("arm",))]
@@ -159,7 +160,7 @@ def design_of(
         formula=str(formula).removeprefix("1 + "),
         terms=(),
     )
-    _check_rank(design)
+    _check_rank(design, setting)
     return replace(design, terms=tuple(_terms(design, factors, frame, request)))
 
 
@@ -222,7 +223,8 @@ def _quoted(name):
     return name if name.isidentifier() else f"`{name}`"
 
 
-def _frame(participants, arms, levels, formula):
+def _frame(participants, arms, levels, wanted):
+    formula, setting = wanted
     columns = {}
     for name in sorted(map(str, formula.required_variables)):
         if name == "arm":
@@ -231,18 +233,18 @@ def _frame(participants, arms, levels, formula):
             continue
         if name not in participants:
             hint = nearest_names(name, participants.columns)
-            raise ModelError(Problem(f"no column '{name}' ({SETTING})", "participants.tsv", hint))
-        columns[name] = _coded(participants[name], name, arms != "")
+            raise ModelError(Problem(f"no column '{name}' ({setting})", "participants.tsv", hint))
+        columns[name] = _coded(participants[name], name, arms != "", setting)
     return pd.DataFrame(columns, index=participants.index)
 
 
-def _coded(column, name, used):
+def _coded(column, name, used, setting):
     if pd.api.types.is_numeric_dtype(column) and name.lower() not in LEVEL_COLUMNS:
         return column.astype(float) - column[used].mean()
     texts = column.map(level_text)
     levels = np.unique(texts[texts != ""].to_numpy(dtype=str))
     if len(levels) < 2:
-        raise ModelError(Problem(f"'{name}' does not vary", SETTING, "leave it out"))
+        raise ModelError(Problem(f"'{name}' does not vary", setting, "leave it out"))
     return pd.Categorical(texts.where(texts != "", None), categories=list(levels))
 
 
@@ -344,18 +346,30 @@ def _moderator_values(column):
     return [("- 1 SD", [-deviation]), ("mean", [0.0]), ("+ 1 SD", [deviation])]
 
 
-def _check_rank(design):
+def _check_rank(design, setting):
     rows = np.flatnonzero(np.isfinite(design.matrix).all(axis=1))
     matrix = design.matrix[rows]
     if len(rows) <= matrix.shape[1] + 1:
         what = f"{matrix.shape[1]} terms for {len(rows)} participants with complete values"
         few = matrix.shape[1] == design.n_leading
         todo = "see flow.tsv for who is missing" if few else "use fewer covariates"
-        raise ModelError(Problem(what, "participants" if few else SETTING, todo))
+        raise ModelError(Problem(what, "participants" if few else setting, todo))
+    _check_arms(design, rows)
     means = matrix[:, design.n_leading :].mean(axis=0)
     matrix = np.column_stack([matrix[:, : design.n_leading], matrix[:, design.n_leading :] - means])
     for stop in range(design.n_leading, matrix.shape[1] + 1):
         if not full_rank(matrix[:, :stop]):
             what = f"'{design.names[stop - 1]}' does not vary or is a sum of the other terms"
             before = ", ".join(design.names[: stop - 1])
-            raise ModelError(Problem(f"{what} ({before})", SETTING, "leave it out"))
+            raise ModelError(Problem(f"{what} ({before})", setting, "leave it out"))
+
+
+def _check_arms(design, rows):
+    """Refuse arms of which nobody has all covariates; it would read as collinearity."""
+    there = set(design.arms[rows])
+    lost = [arm for arm in design.levels if arm not in there]
+    if lost:
+        named = ", ".join(design.names[design.n_leading :])
+        what = f"nobody in arm '{lost[0]}' has a value of each covariate ({named})"
+        todo = "fill the column in, or leave the covariate out"
+        raise ModelError(Problem(what, "participants.tsv", todo))

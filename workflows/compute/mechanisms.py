@@ -39,6 +39,10 @@ ARM = "arm"
 NOT_RANDOMISED = "arms were not assigned at random"
 MASS_COLUMNS = ["modality", "measure", "atlas", "region", "region_a", "region_b"]
 MECHANISM_COLUMNS = ["model", "planned", *MEDIATION_COLUMNS, "rho_zero", "outcome"]
+UNCLEAR = (
+    "reported as an association: a mediator has to change before the outcome does, "
+    "and sessions.moments that say so"
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def run_mechanism(
         raise ModelError(Problem(what, f"mechanism {spec.name}", "name one region"))
     rows = _mass(spec, ready, n_permutations, rng) if wide else _paths(spec, source, ready, rng)
     unclear = [
-        Problem(f"{name}: {reason}", f"mechanism {spec.name}", "reported as an association")
+        Problem(f"{name}: {reason}", f"mechanism {spec.name}", UNCLEAR)
         for name, reason in _reasons(spec, ready)
     ]
     return MechanismResult(rows, (*problems, *unclear))

@@ -196,9 +196,10 @@ def negative_variances(spec: ModelSpec, rows: pd.DataFrame) -> list[Problem]:
     tests = rows[negative].drop_duplicates(["family", "region", "region_a", "region_b"])
     return [
         Problem(
-            f"{len(part)} tests of {family} with a negative variance between participants",
+            f"the variance between participants is negative in {len(part)} test(s) of {family}: "
+            "their sessions go together less than by chance",
             f"model {spec.name}",
-            "their sessions go together less than chance: see the notes; check the measure",
+            "the tests hold; see their notes, and check these measures",
         )
         for family, part in tests.groupby("family", sort=False)
     ]
@@ -216,10 +217,20 @@ def _long_request(model):
 def _nothing_to_fit(spec, families):
     if spec.only_incomplete or not families:
         return []
-    known = dict.fromkeys(family.measure for family in families)
-    hint = nearest_names(" ".join(spec.measures), known)
     where = f"model {spec.name}: measures, regions"
-    return [Problem("no measure of the model is in the data", where, hint)]
+    brain = [family for family in families if family.modality != SCORE]
+    if spec.kind in SCORE_KINDS and not brain:
+        todo = "see the problems of their sources"
+        return [Problem("there are no measures of the brain", f"model {spec.name}", todo)]
+    known = dict.fromkeys(family.measure for family in families)
+    unknown = [name for name in spec.measures if name not in known]
+    if unknown or not spec.regions:
+        hint = nearest_names((unknown or [""])[0], known)
+        return [Problem("no measure of the model is in the data", where, hint)]
+    chosen = [family for family in brain if not spec.measures or family.measure in spec.measures]
+    regions = [family.labels.dropna(axis=1).to_numpy().ravel() for family in chosen]
+    hint = nearest_names(spec.regions[0], dict.fromkeys(np.concatenate([*regions, []])))
+    return [Problem(f"no region '{spec.regions[0]}' in the data", where, hint)]
 
 
 def _built_in(spec, cohort, family, families):

@@ -131,8 +131,12 @@ def _check_first(request, found, source):
     outcome = variable(request.target, source).measured.moments
     if all(_before(moment, outcome) for moment in found.measured.moments):
         return
-    what = f"'{found.name}' was not measured before the outcome, or its moment is not known"
-    todo = "take baseline or early change, and give sessions.moments"
+    what = f"'{found.name}' was not measured before the outcome"
+    todo = "take baseline or early change"
+    for name, moments in ((found.name, found.measured.moments), (request.target.name, outcome)):
+        if None in moments:
+            what = f"it is not known when '{name}' was measured"
+            todo = "give sessions.moments, or the moment of the variable"
     raise ModelError(Problem(what, f"prediction {request.name}", todo))
 
 

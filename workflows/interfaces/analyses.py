@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,16 @@ def analyse(kind: str, text: str, study: Study, rules: Rules) -> Analysed:
     try:
         return KINDS[kind](text, study, rules)
     except ModelError as error:
-        return Analysed({kind: pd.DataFrame(columns=MODEL_COLUMNS)}, problems=(error.problem,))
+        problem = named_problem(error.problem, f"{kind} {json.loads(text)['name']}")
+        return Analysed({kind: pd.DataFrame(columns=MODEL_COLUMNS)}, problems=(problem,))
+
+
+def named_problem(problem: Problem, analysis: str) -> Problem:
+    """Problem that says in which analysis it arose, once."""
+    if problem.where.startswith(analysis):
+        return problem
+    where = problem.where.removeprefix(analysis.partition(" ")[0]).strip()
+    return replace(problem, where=f"{analysis}: {where}" if where else analysis)
 
 
 def analyse_model(text: str, study: Study, rules: Rules) -> Analysed:

@@ -69,6 +69,8 @@ from workflows.interfaces.group_cohort import (
 )
 from workflows.interfaces.group_tables import dictionary_of, load_table, save_table
 
+PEOPLE = "participants.tsv"
+
 
 class _CollectedOutputSpec(TraitedSpec):
     measures_file = File(exists=True, desc="long table of measures")
@@ -133,9 +135,11 @@ class MeasureChange(SimpleInterface):
 
     def _run_interface(self, runtime):
         order, folder = tuple(self.inputs.session_order), Path(runtime.cwd)
-        placed, pairs, problems = placed_visits(load_table(self.inputs.visits_file), order)
+        visits = load_table(self.inputs.visits_file)
+        placed, pairs, problems = placed_visits(visits, order)
         sessions = session_sequence(placed, order) or list(order)
-        pair = compared_sessions(sessions, tuple(self.inputs.compared))
+        measured = list(dict.fromkeys(visits["session_id"]))
+        pair = compared_sessions(sessions, tuple(self.inputs.compared), measured)
         self._results |= {"sessions": sessions, "pair": pair}
         self._results |= _save_change(folder, self.inputs, placed, pairs)
         self._results["problems_file"] = save_problems(folder, problems)
@@ -360,13 +364,16 @@ def known_problems(inputs: TraitedSpec) -> list[Problem]:
 def dataset_problems(inputs: TraitedSpec) -> list[Problem]:
     """Participants with measures or scores that participants.tsv does not list."""
     listed = [f"sub-{label}" for label in read_participants(Path(inputs.bids_dir)).index]
+    if not listed and not inputs.arm_column:
+        return []
+    if not listed:
+        todo = f"write it, a row per participant, with the column '{inputs.arm_column}'"
+        return [Problem("it is not there, or lists nobody: no arm is known", PEOPLE, todo)]
     tables = [load_table(inputs.visits_file), load_table(inputs.scores_file)]
     seen = pd.concat([table["participant_id"] for table in tables]).drop_duplicates()
     compared = compare_identifiers([f"sub-{label}" for label in seen], listed)
-    if not inputs.arm_column and not len(listed):
-        return []
     return [
-        Problem(text, "participants.tsv", "correct the name, or add the row: the arm is unknown")
+        Problem(text, PEOPLE, "correct the name, or add the row: the arm is unknown")
         for text in compared.sentences("the measures and scores", "participants.tsv")
     ]
 

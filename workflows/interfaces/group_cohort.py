@@ -167,14 +167,26 @@ def _moment(value: object) -> str | int | None:
     return int(text) if text.isdecimal() else text
 
 
-def compared_sessions(known: list[str], wanted: tuple[str, ...]) -> list[str]:
+def compared_sessions(
+    known: list[str], wanted: tuple[str, ...], measured: list[str] | None = None
+) -> list[str]:
     """Baseline and follow-up that the models of change compare.
+
+    `known` are the sessions with usable measures in the order of time, `measured` all that
+    were looked for, of which some may not be in the order.
 
     Raises
     ------
     DatasetError
         There are not two sessions, or the wanted ones have no usable measures.
     """
+    others = [label for label in measured or () if label not in known]
+    if len(known) < 2 and others:
+        raise DatasetError(
+            f"no two sessions with usable measures (with: {', '.join(known) or 'none'}; without, "
+            f"or not in sessions.order: {', '.join(others)}); write sessions.order as the "
+            "measures do, or see ledger.tsv for why scans are not used"
+        )
     if len(known) < 2:
         raise DatasetError(
             f"no two sessions with usable measures (sessions with measures: "

@@ -167,7 +167,9 @@ def collect_sources(
             read.append(read_source(name, Path(path), request))
         except DatasetError as error:
             failed.append(problem_of(error))
-    if failed and not read:
+    empty = [item for source in read for item in _without_rows(source)]
+    failed += empty
+    if failed and len(empty) == len(read):
         raise DatasetError(
             "; ".join(f"{item.where}: {item.what}; {item.what_to_do}" for item in failed)
         )
@@ -179,6 +181,14 @@ def collect_sources(
     records = tuple(Problem(item.what, item.where, item.what_to_do) for item in problems)
     found = Collected(measures, edges.scans, edges.edges, edges.regions, {}, records)
     return found, edges.atlas
+
+
+def _without_rows(source: MeasureSource) -> list[SourceProblem]:
+    if len(source.measures) or source.matrices:
+        return []
+    what = "there is no row of a wanted participant, session and measure"
+    advice = "correct the source or what is wanted of it, or use --scores-only"
+    return [SourceProblem(what, str(source.path), advice)]
 
 
 def _chosen(matrices: list[Matrices], atlas: str) -> tuple[Matrices, list[SourceProblem]]:
