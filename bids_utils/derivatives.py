@@ -119,7 +119,9 @@ def write_table(
         write_json(entries, path.with_suffix(".json"))
 
 
-def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, text_columns: Collection[str] = (), columns: Collection[str] | None = None
+) -> pd.DataFrame:
     """Table from a TSV file; n/a is NaN, labels are text with their leading zeros.
 
     Parameters
@@ -129,6 +131,8 @@ def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
     text_columns : collection of str, optional
         Columns to read as text, besides those that end in ``_id``, baseline, followup, run,
         session and participant.
+    columns : collection of str, optional
+        Only these are read, as far as they are there.
 
     Raises
     ------
@@ -137,10 +141,12 @@ def read_table(path: Path, text_columns: Collection[str] = ()) -> pd.DataFrame:
     """
     try:
         header = pd.read_csv(path, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns
+        wanted = [name for name in header if columns is None or name in columns]
         return pd.read_csv(
             path,
             sep="\t",
-            dtype={name: "str" for name in header if _is_text(name, text_columns)},
+            usecols=None if columns is None else wanted,
+            dtype={name: "str" for name in wanted if _is_text(name, text_columns)},
             na_values=["n/a", ""],
             keep_default_na=False,
             quoting=csv.QUOTE_NONE,

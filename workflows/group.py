@@ -47,6 +47,7 @@ WIRES = (
     ("change", "outcomes", "sessions:scanned_sessions"),
     ("sites", "analyses", "measures_file connectivity_file"),
     ("collect", "analyses", "scans_file edges_file"),
+    ("collect", "analyses", "measures_file:raw_measures connectivity_file:raw_connectivity"),
     ("change", "analyses", "waves_file sessions pair"),
     ("outcomes", "analyses", "scores_file score_sessions"),
     ("analyses", "model_files", "model_files:in1"),

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from bids_utils.names import strip_label
 from bids_utils.phenotype import ScoreRule
+from configs.lock import file_label
 from configs.scales import complete_score
 from configs.settings import (
     GroupSettings,
@@ -117,11 +118,6 @@ def scale_of(score: ScoreSettings) -> Scale:
     return Scale(**known.model_dump(exclude={"scale", "sources"}))
 
 
-def file_label(text: str) -> str:
-    """Name with all that is neither letter nor digit as a hyphen."""
-    return "".join(letter if letter.isalnum() else "-" for letter in text)
-
-
 def _score_specs(score: Scale, change: ModelSpec) -> list[ModelSpec]:
     label = file_label(score.name)
     symptoms = replace(
@@ -208,6 +204,7 @@ def _prediction(made: PredictionSettings, group: GroupSettings) -> PredictionReq
         method="cpm" if made.method == "connectome" else made.method,
         confounds=made.confounds,
         by_site=made.by_site,
+        harmonise=bool(group.sites.column) and group.sites.method != "none",
         site_column=group.sites.column or "",
         arm_column=group.arm_column or "",
         randomised=group.randomised,

@@ -418,9 +418,9 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     show_failures(records, console)
     problems = read_table(options.output_dir / "group" / "problems.tsv")
     for row in problems.itertuples():
-        console.print(f"problem: {row.where}: {row.what}; {row.what_to_do}", highlight=False)
+        console.print(f"{row.kind}: {row.where}: {row.what}; {row.what_to_do}", highlight=False)
     incomplete = any(record.status != "done" for record in records.values())
-    return SOME_FAILED if incomplete or len(problems) else DONE
+    return SOME_FAILED if incomplete or (problems["kind"] == "problem").any() else DONE
 
 
 def run_lock(options: Options, settings: Settings, console: Console) -> int:

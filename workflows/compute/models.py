@@ -147,7 +147,7 @@ def prepared(
         The design cannot be made, or there is nobody to fit it to.
     """
     people = cohort.participants.assign(**_built_in(spec, cohort, family, families))
-    usable = _with_score(spec, cohort)
+    usable = _with_score(spec, cohort) & _with_data(spec, family)
     reference = spec.reference_arm if spec.kind not in SCORE_KINDS else ""
     arms = np.full(len(people), "", dtype=object)
     arms[usable], levels, problems = arms_of(people[usable], spec.arm_column, reference)
@@ -261,6 +261,13 @@ def _mean_of_sessions(values):
     there = np.isfinite(values)
     n = there.sum(axis=0)
     return np.where(n > 0, np.where(there, values, 0).sum(axis=0) / np.maximum(n, 1), np.nan)
+
+
+def _with_data(spec: ModelSpec, family: Family) -> np.ndarray:
+    """Participants with any value that the model can use: arms without them are left out."""
+    if spec.kind in LONG_KINDS:
+        return np.isfinite(family.values).any(axis=(0, 2))
+    return np.isfinite(family.change).any(axis=1)
 
 
 def _with_score(spec: ModelSpec, cohort: Cohort) -> np.ndarray:

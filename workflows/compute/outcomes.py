@@ -14,7 +14,7 @@ from workflows.compute.clinical_significance import (
     reliable_change,
     reliable_limits,
 )
-from workflows.compute.problems import ModelError, Problem
+from workflows.compute.problems import NOTE, ModelError, Problem
 from workflows.compute.scale import Scale, improvement, percent_improvement, reached
 
 OUTCOME_COLUMNS = [
@@ -210,13 +210,13 @@ def _unanswered(scale, before):
     where = f"score {scale.name}"
     if scale.remission is None:
         todo = "give remission (a cut-off) or scale under group.scores"
-        yield Problem("no cut-off to remission is known", where, todo)
+        yield Problem("no cut-off to remission is known", where, todo, NOTE)
     else:
         well = int(reached(before, scale.remission, scale).sum())
         if well:
             what = f"{well} participant(s) are within the cut-off to remission at baseline"
             todo = "they count as remitted if they stay there; read the rate with this in mind"
-            yield Problem(what, where, todo)
+            yield Problem(what, where, todo, NOTE)
     if scale.best is None:
         todo = "give maximum or scale under group.scores"
         yield Problem("percent improvement needs the best possible value", where, todo)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from workflows.compute.effects import small_sample_factor
+
 N_POINTS = 4000
 SENSITIVITY_COLUMNS = [
     "model",
@@ -26,8 +28,9 @@ def sensitivity_table(rows: pd.DataFrame, alpha: float, power: float = 0.8) -> p
     """Smallest effect each family could have found, SENSITIVITY_COLUMNS.
 
     Two-sided tests at `alpha` and at `alpha` / number of tests of the family, for the test
-    with the median number of participants. For contrasts of several arms and for arms at a
-    value of a moderator the standard error of that test tells the size.
+    with the median number of participants. The standard errors found tell the size, so that
+    covariates, the baseline and people with one session only count for what they are worth;
+    rows without them are taken as arms without covariates.
 
     Parameters
     ----------
@@ -41,7 +44,9 @@ def sensitivity_table(rows: pd.DataFrame, alpha: float, power: float = 0.8) -> p
     for (model, family, term), tests in made.groupby(["model", "family", "term"], sort=False):
         n_tests = int((made["family"] == family).sum())
         middle = tests.sort_values("n", kind="stable").iloc[(len(tests) - 1) // 2]
-        sizes = [_smallest_effect(middle, level, power) for level in (alpha, alpha / n_tests)]
+        unit = _effect_of_one_error(tests)
+        levels = alpha, alpha / n_tests
+        sizes = [_smallest_effect(middle, unit, level, power) for level in levels]
         counts = (middle["n"], middle["n_per_arm"], n_tests, middle["effect_size_name"])
         table.append((model, family, term, *counts, power, alpha, *sizes))
     return pd.DataFrame(table, columns=SENSITIVITY_COLUMNS)
@@ -86,10 +91,24 @@ def smallest_correlation(df: int, alpha: float, power: float) -> float:
     return float(np.tanh(quantiles / np.sqrt(df - 1)))
 
 
-def _smallest_effect(row, alpha, power):
+def _effect_of_one_error(tests):
+    """Standard error in units of the effect size, median of the tests; NaN if not known."""
+    if not {"statistic", "effect_size", "df"} <= set(tests):
+        return np.nan
+    t = tests["statistic"].to_numpy(dtype=float)
+    size = tests["effect_size"].to_numpy(dtype=float)
+    factor = small_sample_factor(tests["df"].to_numpy(dtype=float))
+    size = size / np.where(factor > 0, factor, np.nan)
+    known = np.isfinite(size) & (np.abs(t) > 0)
+    return float(np.median(np.abs(size[known] / t[known]))) if known.any() else np.nan
+
+
+def _smallest_effect(row, unit, alpha, power):
     df = int(row["df"])
     if row["effect_size_name"].endswith(" r"):
         return smallest_correlation(df, alpha, power)
+    if np.isfinite(unit):
+        return _smallest_noncentrality(df, alpha, power) * unit
     if row["effect_size_name"] == "d_z":
         return smallest_mean(int(row["n"]), df, alpha, power)
     counts = dict(part.rsplit("=", 1) for part in row["n_per_arm"].split(";"))
@@ -98,8 +117,7 @@ def _smallest_effect(row, alpha, power):
             if f"{first} - {second}" == row["term"]:
                 sizes = int(counts[first]), int(counts[second])
                 return smallest_difference(*sizes, df, alpha, power)
-    unit = abs(row["effect_size"] / row["statistic"]) if row["statistic"] else np.nan
-    return _smallest_noncentrality(df, alpha, power) * unit
+    return np.nan
 
 
 def _smallest_noncentrality(df, alpha, power):

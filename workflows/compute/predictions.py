@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workflows.compute.design import level_text
+from workflows.compute.fold_steps import SiteOffsets
 from workflows.compute.outcomes import responded
 from workflows.compute.prediction import PredictionResult, predict_outcome
 from workflows.compute.prediction_cases import Cases, PredictionSpec
@@ -27,7 +28,10 @@ ARM = "arm"
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What is predicted from what; see the settings of the same names."""
+    """What is predicted from what; see the settings of the same names.
+
+    `harmonise` removes the mean of each site, learned in the training participants.
+    """
 
     name: str
     target: VariableSpec
@@ -37,6 +41,7 @@ class PredictionRequest:
     method: Literal["elastic_net", "cpm"]
     confounds: tuple[str, ...] = ()
     by_site: bool = False
+    harmonise: bool = False
     site_column: str = ""
     arm_column: str = ""
     randomised: bool = False
@@ -64,7 +69,7 @@ def run_prediction(
     _check_moments(request, source, [*brain.values()])
     people = source.cohort.participants
     sites = None
-    if request.by_site:
+    if (request.by_site or request.harmonise) and request.site_column in people:
         sites = people[request.site_column].map(level_text).to_numpy(dtype=object)
     cases = Cases(
         np.asarray(people.index),
@@ -79,6 +84,7 @@ def run_prediction(
         predictors_first=True,
         method=request.method,
         group_by="site" if request.by_site else "participant",
+        harmoniser=SiteOffsets() if request.harmonise and not request.by_site else None,
         n_folds=request.n_folds,
         n_repeats=request.n_repeats,
         n_permutations=request.n_permutations,

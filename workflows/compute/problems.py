@@ -8,16 +8,18 @@ from dataclasses import astuple, dataclass
 
 import pandas as pd
 
-PROBLEM_COLUMNS = ["what", "where", "what_to_do"]
+PROBLEM_COLUMNS = ["what", "where", "what_to_do", "kind"]
+PROBLEM, NOTE = "problem", "note"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something left out, with the reason."""
+    """Something left out, with the reason; a "note" is worth knowing, and nothing is wrong."""
 
     what: str
     where: str
     what_to_do: str
+    kind: str = PROBLEM
 
 
 class ModelError(ValueError):

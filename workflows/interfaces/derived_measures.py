@@ -214,7 +214,7 @@ def _run(source: Source, files: DerivedFiles, atlas: str) -> Run:
     table = files.read(source, f"atlas-{atlas}_stat-pearsoncorrelation_relmat")
     regions = tuple(str(name) for name in table.columns)
     quality = files.read(source, "desc-qc_bold", tuple(QUALITY_UNITS)).iloc[0]
-    matrix = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    matrix = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
     try:
         edge_vector(matrix)
     except ValueError as error:
@@ -227,8 +227,10 @@ def _mean_run(runs: list[Run]) -> Run:
     table = np.array([run.quality.to_numpy(dtype=float) for run in runs])
     quality = pd.Series(average_runs(table, minutes), index=runs[0].quality.index)
     quality["clean_minutes"] = minutes.sum()
-    matrix = average_runs(np.array([run.matrix for run in runs]), minutes)
-    return Run(runs[0].regions, matrix, quality)
+    matrix = runs[0].matrix
+    if len(runs) > 1:
+        matrix = average_runs(np.array([run.matrix for run in runs], dtype=float), minutes)
+    return Run(runs[0].regions, matrix.astype(np.float32), quality)
 
 
 def _same_regions(scans: list[Scan]) -> list[Scan]:
@@ -261,11 +263,22 @@ def _joined(scans: list[Scan], atlas: str) -> Collected:
         if tables
         else pd.DataFrame(columns=MEASURE_COLUMNS),
         scans=pd.DataFrame(rows, columns=[*KEYS, "clean_minutes"]),
-        edges=np.array([edge_vector(mean.matrix) for _, mean in with_mean]),
+        edges=_edges(with_mean),
         regions=with_mean[0][1].regions if with_mean else (),
         broken=broken,
         problems=tuple(problems),
     )
+
+
+def _edges(scans: list[tuple[tuple[str, str, str], Run]]) -> np.ndarray:
+    """Edges of all scans in single precision, which Fisher's z does not exceed by far."""
+    if not scans:
+        return np.empty((0, 0), dtype=np.float32)
+    first = edge_vector(scans[0][1].matrix)
+    edges = np.empty((len(scans), len(first)), dtype=np.float32)
+    for place, (_, mean) in enumerate(scans):
+        edges[place] = edge_vector(mean.matrix)
+    return edges
 
 
 def _connectivity_means(

@@ -160,6 +160,8 @@ class _AnalysisInputSpec(BaseInterfaceInputSpec):
     connectivity_file = File(exists=True, desc="Fisher z, n_scans x n_edges (.npy)")
     scans_file = File(exists=True, desc="scan of each row of connectivity_file")
     edges_file = File(exists=True, desc="regions of each column of connectivity_file")
+    raw_measures = File(exists=True, mandatory=True, desc="measures before sites are harmonised")
+    raw_connectivity = File(exists=True, desc="Fisher z before sites are harmonised (.npy)")
     scores_file = File(exists=True, mandatory=True, desc="declared scores of the participants")
     sessions = traits.List(traits.Str, mandatory=True, desc="sessions in the order of time")
     score_sessions = traits.List(traits.Str, mandatory=True, desc="sessions with scores")
@@ -277,13 +279,19 @@ def placed_visits(
 
 
 def study_of(inputs: TraitedSpec) -> Study:
-    """Cohort and families of an analysis."""
+    """Cohort and families of an analysis.
+
+    A prediction takes the measures before sites are harmonised: it must learn that in its folds.
+    """
+    raw = inputs.kind == "prediction"
     paths = {
-        name: str(getattr(inputs, f"{name}_file"))
-        for name in ("connectivity", "scans", "edges")
-        if isdefined(getattr(inputs, f"{name}_file"))
+        "connectivity": inputs.raw_connectivity if raw else inputs.connectivity_file,
+        "scans": inputs.scans_file,
+        "edges": inputs.edges_file,
     }
-    files = GroupFiles(inputs.measures_file, inputs.waves_file, inputs.scores_file, **paths)
+    measures = inputs.raw_measures if raw else inputs.measures_file
+    known = {name: str(path) for name, path in paths.items() if isdefined(path)}
+    files = GroupFiles(measures, inputs.waves_file, inputs.scores_file, **known)
     order = StudyOrder(
         tuple(inputs.sessions),
         tuple(inputs.score_sessions),
@@ -332,8 +340,11 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
 
 def brain_tests(inputs: TraitedSpec) -> pd.DataFrame:
     """FLOW_TESTS of all models, without measures of the quality of images."""
-    tests = joined_tables(inputs.model_files).reindex(columns=FLOW_TESTS)
-    return tests[~tests["measure"].astype(str).map(is_quality).astype(bool)]
+    tables = [load_table(file, FLOW_TESTS) for file in inputs.model_files]
+    whole = [table for table in tables if {"family", "n_per_arm"} <= set(table)]
+    tests = joined(whole or tables).reindex(columns=FLOW_TESTS)
+    known = {measure: is_quality(str(measure)) for measure in tests["measure"].unique()}
+    return tests[~tests["measure"].map(known).astype(bool)]
 
 
 def arm_of_each(people: pd.DataFrame, column: str, everyone: list[str]) -> pd.Series:
@@ -462,11 +473,13 @@ def _save_change(
 
 def _save_edge_change(folder: Path, inputs: TraitedSpec, pairs: pd.DataFrame) -> dict[str, str]:
     stem = Path(inputs.connectivity_file).stem
-    values, scans = np.load(inputs.connectivity_file), load_table(inputs.scans_file)
+    values, scans = np.load(inputs.connectivity_file, mmap_mode="r"), load_table(inputs.scans_file)
     pairs = pairs[pairs["modality"].isin(scans["modality"])]
     rows = paired_rows(scans, pairs)
-    interval = pairs["interval_days"].to_numpy(dtype=float)[:, None]
-    changes = difference(values[rows[:, 0]], values[rows[:, 1]], interval)
+    changes = np.empty((len(pairs), values.shape[1]), dtype=values.dtype)
+    days = pairs["interval_days"].to_numpy(dtype=float)
+    for place, ((first, last), interval) in enumerate(zip(rows, days, strict=True)):
+        changes[place] = difference(values[first], values[last], interval)
     np.save(folder / f"{stem}_change.npy", changes)
     pairs = pairs.assign(baseline_row=rows[:, 0], followup_row=rows[:, 1])
     return {

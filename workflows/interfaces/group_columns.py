@@ -63,8 +63,11 @@ DESCRIPTIONS: dict[str, str] = {
         "mean change divided by the standard deviation of change (both with the small-sample "
         "factor of Hedges 1981); partial r: partial correlation."
     ),
-    "effect_size_name": "Hedges g, d_z or partial r.",
-    "effect_low": "Lower limit of the interval of the effect size (Fisher's interval for r).",
+    "effect_size_name": "Hedges g, d_z (also per week), partial r or partial rank r.",
+    "effect_low": (
+        "Lower limit of the interval of the effect size: noncentral t (Akahira 1995) for g and "
+        "d_z, Fisher's for r, Bonett & Wright's (2000) for ranks."
+    ),
     "effect_high": "Upper limit of the interval of the effect size.",
     "n": "Number of participants.",
     "n_per_arm": "Number of participants in each arm.",
@@ -177,6 +180,7 @@ DESCRIPTIONS: dict[str, str] = {
     "reason": "Why participants are missing at this step.",
     "what": "What was found.",
     "where": "Participant, file, setting or model.",
+    "kind": "problem: something is left out; note: worth knowing, nothing is wrong.",
     "what_to_do": "What can be done about it.",
     "clean_minutes": "Minutes left after censoring, summed over runs.",
     "baseline_row": "Row of the array at baseline, counted from 0.",

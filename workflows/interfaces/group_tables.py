@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -35,9 +36,12 @@ TEXTS = (
 )
 
 
-def load_table(path: str | Path) -> pd.DataFrame:
-    """Table of the group level with labels without prefix and empty texts for n/a."""
-    table = read_table(Path(path), text_columns=TEXTS)
+def load_table(path: str | Path, columns: Collection[str] | None = None) -> pd.DataFrame:
+    """Table of the group level with labels without prefix and empty texts for n/a.
+
+    With `columns` only these are read, as far as they are there.
+    """
+    table = read_table(Path(path), TEXTS, columns)
     for column, key in LABELS.items():
         if column in table:
             texts = ["" if pd.isna(label) else str(label) for label in table[column]]

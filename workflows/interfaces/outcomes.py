@@ -26,11 +26,10 @@ from workflows.compute.courses import log_rank, response_times
 from workflows.compute.design import level_text
 from workflows.compute.outcome_rates import outcome_rates, rate_differences
 from workflows.compute.outcomes import participant_outcomes
-from workflows.compute.problems import ModelError, Problem, problem_table
+from workflows.compute.problems import NOTE, ModelError, Problem, problem_table
 from workflows.compute.scale import Scale
 from workflows.compute.trajectories import time_to_event
 from workflows.interfaces.group_tables import save_table
-from workflows.interfaces.score_problems import score_problem, session_problems
 
 MIN_COURSE = 3
 SCORE_COLUMNS = ["participant_id", "session_id", "score", "value", "moment"]
@@ -101,12 +100,11 @@ def taken_in(
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """Declared scores and composites, SCORE_COLUMNS, and what was set aside."""
     sessions = tuple(dict.fromkeys([*scanned, *request.sessions]))
-    moments = dict.fromkeys(sessions) | request.moments
-    intake = take_in_scores(bids_dir, request.rules, scanned, moments)
+    intake = take_in_scores(bids_dir, request.rules, sessions, request.moments)
     names = [rule.name for rule in request.rules]
     texts = dict.fromkeys([*intake.problems, *list_problems(bids_dir, names, sessions)])
-    problems = [score_problem(text, bids_dir) for text in texts]
-    problems += session_problems(intake.scores, request.sessions, request.moments, scanned)
+    problems = [Problem(text, "scores", "the value is not used; see the file") for text in texts]
+    problems += [Problem(text, "scores", "nothing to do", NOTE) for text in intake.notes]
     tables = [intake.scores]
     ordered = [label for label in sessions if label in set(intake.scores["session_id"])]
     for composite in request.composites:
@@ -129,13 +127,10 @@ def judged(
     sessions: tuple[str, ...],
 ) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     """Tables of outcomes by the name of their file, and what could not be judged."""
-    found = set(scores.loc[scores["value"].notna(), "score"]) & set(request.outcomes)
-    scales = [scale for scale in request.scales if scale.name in found]
+    scales = [scale for scale in request.scales if scale.name in request.outcomes]
     there = [label for label in sessions if label in set(scores["session_id"])]
     if not scales or len(there) < 2:
         return {"outcomes": pd.DataFrame(columns=["participant_id", "score"])}, []
-    if people.empty:
-        people = people.reindex(scores["participant_id"].unique())
     arms = pd.Series("all", index=people.index, dtype=object)
     if request.arm_column in people:
         arms = people[request.arm_column].map(level_text)
@@ -182,7 +177,7 @@ def response_courses(
 
 def _completers(request, rows, people, arms):
     """Who has the main outcome at the last compared session, against who has not."""
-    main = next(name for name in request.outcomes if name in set(rows["score"]))
+    main = request.outcomes[0]
     own = rows[rows["score"] == main]
     last = request.pair[1] if request.pair else own["followup"].iloc[-1]
     final = own[own["followup"] == last] if (own["followup"] == last).any() else own

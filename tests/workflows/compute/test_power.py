@@ -59,3 +59,25 @@ def test_table_counts_the_tests_that_were_made_and_takes_the_median_sample():
     assert (row["n"], row["n_tests"], row["n_per_arm"]) == (20, 3, "WL=8;CBT=12")
     assert row["smallest_uncorrected"] == smallest_difference(12, 8, 18, 0.05, 0.8)
     assert row["smallest_bonferroni"] == smallest_difference(12, 8, 18, 0.05 / 3, 0.8)
+
+
+def test_the_standard_errors_that_were_found_tell_the_size():
+    """Arms of 12 and 8 with a standard error of .4 deviations, not sqrt(1 / 12 + 1 / 8) = .456."""
+    factor = 1 - 3 / 71
+    rows = pd.DataFrame(
+        {
+            "model": "mixed",
+            "family": "mixed: volume",
+            "term": "CBT - WL",
+            "p": [0.1, 0.2, 0.3],
+            "n": 20,
+            "df": 18.0,
+            "n_per_arm": "WL=8;CBT=12",
+            "effect_size_name": "Hedges g",
+            "statistic": [-1.5, 2.0, 0.5],
+            "effect_size": np.array([-0.6, 0.8, 0.3]) * factor,
+        }
+    )
+    row = sensitivity_table(rows, 0.05).iloc[0]
+    expected = smallest_difference(12, 8, 18, 0.05, 0.8) * 0.4 / np.sqrt(1 / 12 + 1 / 8)
+    assert row["smallest_uncorrected"] == pytest.approx(expected)
