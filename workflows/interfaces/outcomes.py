@@ -30,6 +30,7 @@ from workflows.compute.problems import NOTE, ModelError, Problem, problem_table
 from workflows.compute.scale import Scale
 from workflows.compute.trajectories import time_to_event
 from workflows.interfaces.group_tables import save_table
+from workflows.interfaces.score_problems import score_problem, session_problems
 
 MIN_COURSE = 3
 SCORE_COLUMNS = ["participant_id", "session_id", "score", "value", "moment"]
@@ -100,10 +101,12 @@ def taken_in(
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """Declared scores and composites, SCORE_COLUMNS, and what was set aside."""
     sessions = tuple(dict.fromkeys([*scanned, *request.sessions]))
-    intake = take_in_scores(bids_dir, request.rules, sessions, request.moments)
+    moments = dict.fromkeys(sessions) | request.moments
+    intake = take_in_scores(bids_dir, request.rules, scanned, moments)
     names = [rule.name for rule in request.rules]
     texts = dict.fromkeys([*intake.problems, *list_problems(bids_dir, names, sessions)])
-    problems = [Problem(text, "scores", "the value is not used; see the file") for text in texts]
+    problems = [score_problem(text, bids_dir) for text in texts]
+    problems += session_problems(intake.scores, request.sessions, request.moments, scanned)
     problems += [Problem(text, "scores", "nothing to do", NOTE) for text in intake.notes]
     tables = [intake.scores]
     ordered = [label for label in sessions if label in set(intake.scores["session_id"])]
@@ -127,10 +130,13 @@ def judged(
     sessions: tuple[str, ...],
 ) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     """Tables of outcomes by the name of their file, and what could not be judged."""
-    scales = [scale for scale in request.scales if scale.name in request.outcomes]
+    found = set(scores.loc[scores["value"].notna(), "score"]) & set(request.outcomes)
+    scales = [scale for scale in request.scales if scale.name in found]
     there = [label for label in sessions if label in set(scores["session_id"])]
     if not scales or len(there) < 2:
         return {"outcomes": pd.DataFrame(columns=["participant_id", "score"])}, []
+    if people.empty:
+        people = people.reindex(scores["participant_id"].unique())
     arms = pd.Series("all", index=people.index, dtype=object)
     if request.arm_column in people:
         arms = people[request.arm_column].map(level_text)
@@ -177,7 +183,7 @@ def response_courses(
 
 def _completers(request, rows, people, arms):
     """Who has the main outcome at the last compared session, against who has not."""
-    main = request.outcomes[0]
+    main = next(name for name in request.outcomes if name in set(rows["score"]))
     own = rows[rows["score"] == main]
     last = request.pair[1] if request.pair else own["followup"].iloc[-1]
     final = own[own["followup"] == last] if (own["followup"] == last).any() else own
