@@ -10,9 +10,12 @@ from page_reader import Page, check_self_contained
 from bids_utils.derivatives import write_json, write_table, write_text
 from bids_utils.errors import DatasetError
 from configs.settings import GroupSettings, ScoreSettings, Settings, dump_settings
+from workflows.compute.completers import COMPLETER_COLUMNS, NOT_SHOWN
 from workflows.compute.findings import ONE_ARM_CAUTION
 from workflows.compute.results import MODEL_COLUMNS
 from workflows.drawing.canvas import blank_figure, save_png
+from workflows.interfaces.group_results import read_edges
+from workflows.interfaces.report_participants import shown_completers
 from workflows.report import write_group_report, write_participant_report
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png>"
@@ -117,7 +120,7 @@ def model_rows(p_fdr, **changes):
             "term": "CBT - WL",
             "modality": "T1w",
             "measure": "volume",
-            "atlas": "DesikanKilliany",
+            "atlas": "Mine",
             "region": REGIONS,
             "unit": "ml",
             "estimate": [0.1, -0.2, 0.3],
@@ -146,7 +149,7 @@ ONE_ARM = {
 def study(tmp_path):
     """Writes the folder of the group level from rows of one model."""
 
-    def write(rows, flow=True):
+    def write(rows, flow=False):
         group = tmp_path / "out" / "group"
         write_table(rows, group / "models" / "change.tsv")
         if flow:
@@ -209,15 +212,18 @@ def test_one_group_is_never_a_treatment_effect(study):
 
 
 def test_the_page_of_the_group_is_complete_escaped_and_small(study):
-    path = write_group_report(study(model_rows([0.01, 0.8, 0.7], region=[HOSTILE, "a", "b"])))
+    rows = model_rows([0.01, 0.8, 0.7], region=[HOSTILE, "a", "b"])
+    path = write_group_report(study(rows, flow=True))
     page = page_of(path)
     check_self_contained(page)
     assert page.text.count(HOSTILE) >= 3
+    assert "13 people in participants.tsv; 12 scanned at ses-pre and ses-post." in page.text
     assert path.stat().st_size < 10e6
 
 
 def test_regions_of_the_atlas_are_painted_and_marked(study):
-    page = page_of(write_group_report(study(model_rows([0.01, 0.8, 0.7]))))
+    rows = model_rows([0.01, 0.8, 0.7], atlas="DesikanKilliany")
+    page = page_of(write_group_report(study(rows)))
     assert "Significant after correction (green edge): 1 of 3 regions." in page.text
     assert len(page.all("img")) == 2
 
@@ -225,11 +231,11 @@ def test_regions_of_the_atlas_are_painted_and_marked(study):
 def test_an_atlas_that_is_not_known_only_lacks_the_brain(study):
     page = page_of(write_group_report(study(model_rows([0.01, 0.8, 0.7], atlas="Mine"))))
     assert len(page.all("img")) == 1
-    assert "The 3 of 3 regions with the smallest p values" in page.text
+    assert page.all("img")[0]["alt"].startswith("Estimates with intervals of change in grey")
 
 
 def test_files_are_linked_beside_the_page(study):
-    out = study(model_rows([0.5] * 3))
+    out = study(model_rows([0.5] * 3), flow=True)
     links = [a["href"] for a in page_of(write_group_report(out)).all("a") if "download" in a]
     assert links == ["flow.tsv", "models/change.tsv"]
     assert all((out / "group" / link).is_file() for link in links)
@@ -247,7 +253,7 @@ def test_long_tables_are_cut_to_the_smallest_p_and_say_so(study):
 
 def test_edges_are_shown_as_matrix_and_on_the_brain(study):
     edges = model_rows([0.01, 0.8, 0.7], measure="connectivity", modality="bold", unit="z")
-    edges["region"] = None
+    edges = edges.assign(region=None, atlas="DesikanKilliany")
     edges["region_a"] = ["lh_hippocampus", "lh_hippocampus", "rh_amygdala"]
     edges["region_b"] = ["rh_amygdala", "lh_insula", "lh_insula"]
     page = page_of(write_group_report(study(edges)))
@@ -256,33 +262,186 @@ def test_edges_are_shown_as_matrix_and_on_the_brain(study):
     assert len(page.all("img")) == 2
 
 
-def test_the_strongest_regions_are_shown_against_the_score_and_called_so(study, tmp_path):
-    rows = model_rows([0.2, 0.8, 0.7], term="change in BDI", effect_size_name="partial r")
-    out, bids = study(rows), tmp_path / "bids"
-    people = [f"sub-0{i}" for i in range(1, 5)]
-    scores = {"BDI_ses-pre": [20, 25, 30, 22], "BDI_ses-post": [10, 12, 29, 20]}
-    write_table(pd.DataFrame({"participant_id": people, **scores}), bids / "participants.tsv")
-    change = pd.DataFrame(
+def cohort_of(out, bids, n=14):
+    """People with two arms, a score at two sessions and the change of three regions."""
+    rng = np.random.default_rng(5)
+    people = [f"sub-{i:02d}" for i in range(1, n + 1)]
+    bdi = np.column_stack([rng.integers(20, 30, n), rng.integers(5, 25, n)]).astype(float)
+    arms = ["CBT", "WL"] * (n // 2)
+    table = pd.DataFrame({"participant_id": people, "group": arms, "BDI_ses-pre": bdi[:, 0]})
+    write_table(table, bids / "participants.tsv")
+    scores = pd.DataFrame(
         [
-            (person, "ses-pre", "ses-post", "T1w", "volume", "DesikanKilliany", region, "ml", 0.1)
-            for person in people
-            for region in REGIONS
+            (person, f"ses-{session}", "BDI", value, moment)
+            for person, pair in zip(people, bdi, strict=True)
+            for session, value, moment in zip(
+                ("pre", "post"), pair, ("before", "after"), strict=True
+            )
         ],
-        columns=[
-            *("participant_id", "baseline", "followup", "modality", "measure"),
-            *("atlas", "region", "unit", "change"),
-        ],
+        columns=["participant_id", "session_id", "score", "value", "moment"],
     )
+    write_table(scores, out / "group" / "scores.tsv")
+    change = pd.DataFrame({"participant_id": np.repeat(people, 3), "region": REGIONS * n})
+    change["baseline_value"] = rng.normal(4, 0.2, 3 * n)
+    noise = rng.normal(0, 0.2, 3 * n)
+    change["change"] = np.repeat(bdi[:, 1] - bdi[:, 0], 3) * -0.01 + noise
+    change["followup_value"] = change["baseline_value"] + change["change"]
+    known = {"modality": "T1w", "measure": "volume", "atlas": "Mine", "unit": "ml"}
+    change = change.assign(baseline="ses-pre", followup="ses-post", **known)
     write_table(change, out / "group" / "change.tsv")
     write_json({"DatasetLinks": {"raw": bids.as_uri()}}, out / "dataset_description.json")
-    settings = Settings(group=GroupSettings(scores=(ScoreSettings(name="BDI"),)))
-    write_text(dump_settings(settings), out / "settings.yaml")
+    group = GroupSettings(
+        arm_column="group",
+        reference_arm="WL",
+        scores=(ScoreSettings(name="BDI", scale="BDI-II"),),
+        covariates=("BDI_ses-pre",),
+    )
+    write_text(dump_settings(Settings(group=group)), out / "settings.yaml")
+
+
+def test_the_strongest_regions_are_shown_against_the_score_and_called_so(study, tmp_path):
+    rows = model_rows([0.2, 0.8, 0.7], term="change in BDI", effect_size_name="partial r")
+    out = study(rows.assign(unit="correlation", model="symptoms_BDI"), flow=True)
+    cohort_of(out, tmp_path / "bids")
     page = page_of(write_group_report(out))
     scatters = [i["alt"] for i in page.all("img") if i["alt"].startswith("Scatter")]
     assert scatters[0] == "Scatter of change in lh_hippocampus against change in BDI"
     assert len(scatters) == 3
-    assert "Strongest of 3: chosen for being extreme, so likely too large." in page.text
+    assert "Chosen for being extreme, so likely too large." in page.text
+    assert "with all 14 people; leaving each out in turn it ranges from" in page.text
+    assert "Course of BDI over the sessions, one panel an arm" in [
+        i["alt"] for i in page.all("img")
+    ]
+    assert "sub-01" not in page.text
     write_json({"DatasetLinks": {"raw": "file:///nowhere"}}, out / "dataset_description.json")
     page = page_of(write_group_report(out))
     assert not [i for i in page.all("img") if i["alt"].startswith("Scatter")]
-    assert "There is no picture: its data or its atlas are not there." in page.text
+    assert "There is no picture: its data are not there, or are not of regions." in page.text
+
+
+def test_baseline_severity_in_a_model_brings_the_size_of_regression_to_the_mean(study, tmp_path):
+    out = study(model_rows([0.2, 0.8, 0.7]))
+    cohort_of(out, tmp_path / "bids")
+    text = page_of(write_group_report(out)).text
+    assert (
+        "r = -0.50 at reliability .50 and -0.22 at .90 when nobody changes (used in all models)"
+        in text
+    )
+
+
+def test_few_people_are_not_counted_in_the_open(study):
+    names = ["arm", "characteristic", "level", "n_dropouts", "dropouts_count"]
+    rows = [
+        ("all", "sex", "female", 15, 6),
+        ("all", "sex", "male", 15, 9),
+        ("all", "site", "north", 11, 8),
+        ("all", "site", "south", 11, 3),
+        ("CBT", "age", None, 3, np.nan),
+    ]
+    table = pd.DataFrame(rows, columns=names).reindex(columns=COMPLETER_COLUMNS)
+    table = table.assign(n_completers=40, completers_count=20, dropouts_mean=41.5, effect_size=0.3)
+    shown = shown_completers(table)
+    assert shown["dropouts_count"].tolist()[:4] == [6, 9, "hidden", "<5"]
+    assert shown["completers_count"].tolist()[:4] == [20, 20, 20, 20]
+    assert shown["effect_size"].isna().tolist() == [False, False, True, True, False]
+    assert shown["n_dropouts"].tolist() == [15, 15, 11, 11, "<5"]
+    assert shown["dropouts_mean"].isna().tolist() == [False, False, False, False, True]
+    out = study(model_rows([0.5] * 3))
+    write_table(table.assign(note="n"), out / "group" / "completers.tsv")
+    text = page_of(write_group_report(out)).text
+    assert "<5" in text
+    assert NOT_SHOWN[1:] in text
+
+
+def mechanism(label):
+    return pd.DataFrame(
+        {
+            "model": "alliance",
+            "planned": True,
+            "path": ["a", "b", "direct", "total", "indirect"],
+            "term": ["CBT - WL", None, "CBT - WL", "CBT - WL", "CBT - WL"],
+            "mediator": ["WAI", "WAI", None, None, None],
+            "estimate": [0.5, -2.0, -1.0, -2.0, -1.0],
+            "ci_low": -3.0,
+            "ci_high": [1.0, -1.0, 0.5, -0.5, -0.2],
+            "interval": "t",
+            "bca_low": np.nan,
+            "bca_high": np.nan,
+            "note": None,
+            "label": label,
+            "reason": "measured together",
+            "rho_zero": np.nan,
+            "outcome": "BDI at post",
+        }
+    )
+
+
+@pytest.mark.parametrize("label", ["mechanism", "association"])
+def test_a_mechanism_is_drawn_and_called_what_it_is(study, label):
+    out = study(model_rows([0.5] * 3))
+    write_table(mechanism(label), out / "group" / "models" / "mechanism_alliance.tsv")
+    page = page_of(write_group_report(out))
+    assert "Paths from CBT - WL over WAI to BDI at post" in [i["alt"] for i in page.all("img")]
+    assert ("Association, not a mechanism: the order" in page.text) == (label == "association")
+    # in short, and with the picture
+    assert page.text.count("Through WAI: -1 on BDI at post") == 2
+
+
+def test_a_prediction_shows_no_person_and_its_checklist(study):
+    models = study(model_rows([0.5] * 3)) / "group" / "models"
+    names = ["predictor", "metric", "estimate", "ci_low", "ci_high", "p", "n"]
+    rows = [("clinical", "R2", 0.3, 0.1, 0.5, 0.01, 12), ("brain", "R2", 0.1, -0.2, 0.3, 0.3, 12)]
+    scores = pd.DataFrame(rows, columns=names).assign(planned=False, target="BDI", note="n")
+    write_table(scores, models / "prediction_early.tsv")
+    people = pd.DataFrame({"participant_id": [f"sub-{i:02d}" for i in range(12)]})
+    people = people.assign(observed=np.arange(12.0), clinical=5.0, brain=np.arange(12.0))
+    write_table(people, models / "prediction_early_people.tsv")
+    curve = {"bin": 1, "n": 12, "predicted": 5.0, "observed": 5.0, "ci_low": 3.0, "ci_high": 7.0}
+    curve = pd.DataFrame([curve | {"predictor": name} for name in ("clinical", "brain")])
+    write_table(curve.assign(model="early"), models / "prediction_early_calibration.tsv")
+    facts = pd.DataFrame({"item": ["predictors"], "text": ["2 clinical columns, 3 brain"]})
+    write_table(facts.assign(model="early"), models / "prediction_early_facts.tsv")
+    page = page_of(write_group_report(models.parent.parent))
+    text = page.text
+    assert "Predicted against observed BDI for each model" in [i["alt"] for i in page.all("img")]
+    assert "This prediction cannot be used for a single person" in text
+    assert "7a Predictors 2 clinical columns, 3 brain" in text
+    assert "22 Funding to be filled by the authors" in text
+    assert "sub-03" not in page.text
+
+
+def test_networks_are_named_as_wholes(study):
+    edges = model_rows([0.01, 0.8, 0.7], measure="connectivity", modality="bold", unit="z")
+    edges = edges.assign(region=None, region_a=["a", "a", "b"], region_b=["b", "c", "c"])
+    out = study(edges)
+    families = {"model": "change", "family": edges["family"][0], "planned": True}
+    table = pd.DataFrame({"component": [1, 2], "n_edges": [7, 2], "n_nodes": [5, 3]})
+    table = table.assign(term="CBT - WL", p_fwe=[0.01, 0.9], **families)
+    write_table(table, out / "group" / "models" / "change_networks.tsv")
+    text = page_of(write_group_report(out)).text
+    assert "1 of 2 networks after correction; the strongest has 7 connections of 5 regions" in text
+    assert "which single connections in it changed cannot be named" in text
+
+
+def test_many_connections_are_read_without_columns_that_no_page_needs(tmp_path):
+    edges = model_rows([0.01, 0.8, 0.7], measure="connectivity", modality="bold", unit="z")
+    edges = edges.assign(region_a=["a", "a", "b"], region_b=["b", "c", "c"], statistic=99.0)
+    write_table(edges, tmp_path / "change_edges.tsv")
+    table = read_edges(tmp_path / "change_edges.tsv")
+    assert "statistic" not in table
+    assert table["region_b"].tolist() == ["b", "c", "c"]
+    assert table["planned"].all()
+    assert table["note"].tolist() == ["", "", ""]
+    assert table["p_fdr"].tolist() == [0.01, 0.8, 0.7]
+
+
+def test_tables_without_rows_or_columns_do_not_stop_the_page(study):
+    out = study(model_rows([0.5] * 3))
+    group = out / "group"
+    for name in ("outcomes", "outcome_rates", "completers", "scores", "problems", "flow"):
+        write_table(pd.DataFrame(columns=["arm", "score"]), group / f"{name}.tsv")
+    for name in ("mechanism_a", "process_b", "prediction_c", "prediction_c_people", "d_networks"):
+        write_table(pd.DataFrame(columns=["model"]), group / "models" / f"{name}.tsv")
+    page = page_of(write_group_report(out))
+    check_self_contained(page)
+    assert "no region differed after correction for 3 tests" in page.text

@@ -84,8 +84,7 @@ def findings(
 def caution(rows: pd.DataFrame, randomised: bool) -> str:
     """What a result of these rows does not mean; empty for arms assigned at random."""
     kind = term_kind(rows)
-    counts = rows["n_per_arm"].fillna("").astype(str)
-    one_arm = has_one_arm(rows) or not counts.str.contains(";").any()
+    one_arm = has_one_arm(rows) or not any(";" in str(text) for text in rows["n_per_arm"].unique())
     lead = [ONE_ARM_CAUTION] if one_arm else []
     if kind in ("correlation", "status"):
         return " ".join([*lead, ASSOCIATION_CAUTION])

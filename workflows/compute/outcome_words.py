@@ -31,12 +31,22 @@ def rate_sentence(rates: pd.DataFrame, differences: pd.DataFrame, outcome: str) 
         return ""
     name = OUTCOME_NAMES.get(outcome, outcome)
     shares = "; ".join(_share(row) for _, row in arms.iterrows())
-    missing = int(arms["n_missing"].sum())
-    left = f" The outcome of {missing} participants is not known." if missing else ""
     chosen = differences["outcome"] == outcome if len(differences) else pd.Series(dtype=bool)
     own = differences[chosen & (differences["counted"] == "observed")] if chosen.any() else ()
     compared = [_difference(row) for _, row in own.iterrows()] if len(own) else []
-    return " ".join([f"{name[0].upper()}{name[1:]}: {shares}.", *compared]) + left
+    return " ".join([f"{name[0].upper()}{name[1:]}: {shares}.", *compared])
+
+
+def known_sentence(rates: pd.DataFrame) -> str:
+    """Of whom the rates are, and how many people's outcome is not known."""
+    everybody = rates[(rates["arm"] == "all") & (rates["counted"] == "observed")]
+    known = everybody[everybody["rate"].notna()]
+    if not len(known):
+        return ""
+    missing = int(known["n_missing"].max())
+    left = f"; of {missing} it is not known, see the worst case in the table" if missing else ""
+    lead = f"At ses-{known['followup'].iloc[0]}, of {known['n'].max():.0f} people"
+    return f"{lead} with a known outcome{left}:"
 
 
 def criteria_sentence(row: pd.Series, sources: dict[str, str]) -> str:
@@ -118,8 +128,10 @@ def _share(row):
 
 def _difference(row):
     low, high = 100 * row["ci_low"], 100 * row["ci_high"]
+    points = 100 * row["difference"]
+    size = f"{points:+.0f}" if points else "0"
     lead = (
-        f"{row['arm']} minus {row['reference']}: {100 * row['difference']:+.0f} percentage points "
+        f"{row['arm']} minus {row['reference']}: {size} percentage points "
         f"(interval {low:.0f} to {high:.0f})"
     )
     ends = row["number_low"], row["number_high"]

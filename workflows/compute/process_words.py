@@ -50,7 +50,7 @@ def _sentence(row, term, alpha):
     analysis = str(row["analysis"]).partition(":")[0]
     if term.startswith("within-person"):
         when = "the same session" if analysis.startswith("same") else "the next session"
-        given = ", given the outcome before" if "given the outcome before" in analysis else ""
+        given = ", given the outcome before," if "given the outcome before" in analysis else ""
         lead = f"When a person's {process} is one unit above that person's own mean, {outcome} in "
         return f"{lead}{when}{given} differs by {size}{_verdict(shown)}."
     if term.startswith("between-person effect"):

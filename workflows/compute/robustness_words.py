@@ -12,11 +12,12 @@ import pandas as pd
 class LeaveOneOut:
     """A partial correlation with everybody, and its range with each person left out in turn.
 
-    `n_influential` people have a Cook's distance above 4 / n. `plain` is the correlation
-    without covariates (NaN: there are none).
+    `p` is that with everybody, not corrected. `n_influential` people have a Cook's distance
+    above 4 / n. `plain` is the correlation without covariates (NaN: there are none).
     """
 
     r: float
+    p: float
     r_low: float
     r_high: float
     p_low: float
@@ -32,10 +33,12 @@ def leave_one_out_sentence(name: str, found: LeaveOneOut, alpha: float) -> str:
         f"{name}: r = {found.r:.2f} with all {found.n} people; leaving each out in turn it ranges "
         f"from {found.r_low:.2f} to {found.r_high:.2f}"
     )
-    if found.r_low * found.r_high < 0:
-        text += " and changes its sign: it rests on single people"
-    elif found.p_low <= alpha < found.p_high:
-        text += ", significant or not depending on one person (not corrected)"
+    if found.p <= alpha and found.r_low * found.r_high < 0:
+        text += " and changes its sign: it rests on one person"
+    elif found.p <= alpha < found.p_high:
+        text += ", and is not significant any more without one of them (p not corrected)"
+    elif found.p_low <= alpha < found.p:
+        text += ", and would be significant without one of them (p not corrected)"
     parts = [f"{text}."]
     if found.n_influential:
         parts.append(f"{found.n_influential} influential (Cook's distance above 4/n).")

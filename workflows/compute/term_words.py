@@ -55,8 +55,9 @@ def term_kind(rows: pd.DataFrame) -> TermKind:
         of the moderator; difference: between arms.
     """
     term = str(rows["term"].iloc[0])
-    correlated = rows["effect_size_name"].astype(str).str.endswith(" r").all()
-    if (rows["unit"].astype(str) == CORRELATION_UNIT).all():
+    effect = str(rows["effect_size_name"].iloc[0])
+    correlated = effect.endswith(" r")
+    if str(rows["unit"].iloc[0]) == CORRELATION_UNIT:
         return "correlation"
     if correlated and term.startswith("change in "):
         return "correlation"
@@ -64,7 +65,7 @@ def term_kind(rows: pd.DataFrame) -> TermKind:
         return "status"
     if correlated:
         return "product" if ":" in term and "arm[" in term else "slope"
-    if (rows["effect_size_name"] == "d_z").any():
+    if effect == "d_z":
         return "mean"
     return "simple" if moderator_of(term) else "difference"
 
@@ -87,8 +88,8 @@ def is_association(rows: pd.DataFrame) -> bool:
 
 def has_one_arm(rows: pd.DataFrame) -> bool:
     """Whether rows come from one arm, without a comparison."""
-    noted = rows["note"].fillna("").astype(str).str.contains(ONE_ARM_NOTE)
-    return bool((rows["effect_size_name"] == "d_z").any() or noted.any())
+    noted = any(ONE_ARM_NOTE in str(note) for note in rows["note"].unique())
+    return bool(noted or (rows["effect_size_name"] == "d_z").any())
 
 
 def subject_text(rows: pd.DataFrame) -> str:
@@ -122,7 +123,8 @@ def kind_of_place(rows: pd.DataFrame) -> str:
     """What is tested once per row: a connection, a region or a measure."""
     if str(rows["measure"].iloc[0]) == "connectivity":
         return "connection"
-    regional = rows["atlas"].astype(str).replace({"nan": "", "None": ""}).ne("").all()
+    atlas = rows["atlas"].iloc[0]
+    regional = isinstance(atlas, str) and atlas != ""
     named = "region" in rows and len(set(rows["region"].astype(str))) > 1
     return "region" if regional or named else "measure"
 

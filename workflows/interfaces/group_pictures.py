@@ -114,7 +114,8 @@ def forest_picture(rows: pd.DataFrame, alpha: float, confidence: float) -> Pictu
     return Picture(
         embedded(png_bytes(figure)),
         f"Estimates with intervals of {_title(rows)}",
-        f"{picked if n_places > 1 else ''}Intervals are not corrected for the number of tests.",
+        (picked if n_places > len(chosen) else "")
+        + "Intervals are not corrected for the number of tests.",
     )
 
 

@@ -165,7 +165,7 @@ def read_edges(path: Path) -> pd.DataFrame:
         quoting=csv.QUOTE_NONE,
     )
     filled = {name: table[name].astype(object).fillna("") for name in texts}
-    return table.assign(**filled)
+    return table.assign(region="", **filled)
 
 
 def _model_table(path: Path) -> pd.DataFrame:

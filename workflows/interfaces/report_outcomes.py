@@ -10,11 +10,14 @@ from configs.scales import complete_score
 from workflows.compute.design import level_text
 from workflows.compute.outcome_words import (
     criteria_sentence,
+    known_sentence,
     paradox_sentences,
     rate_sentence,
 )
+from workflows.compute.term_words import term_kind
 from workflows.compute.trajectories import session_means
 from workflows.drawing.canvas import png_bytes
+from workflows.drawing.forest import ForestText, forest_plot
 from workflows.drawing.recovery_curve import recovery_curve
 from workflows.drawing.trajectory import TrajectoryText, trajectory_plot
 from workflows.interfaces.group_results import GroupResults
@@ -22,6 +25,16 @@ from workflows.interfaces.report_pages import Chapter, Line, Part, Picture, embe
 from workflows.interfaces.report_tables import sheets
 
 MAX_SCORES = 8
+POINTS = "points"
+MODEL_WORDS = {
+    "change": "change",
+    "baseline_adjusted": "given baseline",
+    "mixed": "all sessions",
+}
+EFFECT_COLUMNS = [
+    *("model", "term", "estimate", "ci_low", "ci_high", "p", "effect_size", "effect_size_name"),
+    *("effect_low", "effect_high", "n_per_arm", "formula", "note"),
+]
 CURVE_COLUMNS = {"arm", "time", "at_risk", "n_events", "n_censored", "share", "ci_low", "ci_high"}
 
 
@@ -63,36 +76,59 @@ def session_order(results: GroupResults, score: str) -> list[str]:
 
 
 def _score_part(results, name):
-    effects, sentences = _effects(results, name)
+    rows, said = _effects(results, name)
     rates = _at_end(results, results.outcomes["outcome_rates"], name)
     differences = _at_end(results, results.outcomes["outcome_differences"], name)
     outcomes = list(dict.fromkeys(rates["outcome"])) if len(rates) else []
-    said = [rate_sentence(rates, differences, outcome) for outcome in outcomes]
-    if any(said):
-        said.insert(0, f"At ses-{rates['followup'].iloc[0]}, people with a known outcome:")
-    picture = _course(results, name)
-    tables = {"effects on the score": effects, "rates": rates, "differences": differences}
+    shares = [rate_sentence(rates, differences, outcome) for outcome in outcomes]
+    shares.insert(0, known_sentence(rates) if len(rates) else "")
+    pictures = [_course(results, name), _forest(results, rows) if len(rows) else None]
+    tables = {
+        "effects on the score": rows.reindex(columns=EFFECT_COLUMNS) if len(rows) else rows,
+        "rates": rates,
+        "differences": differences,
+    }
     return Part(
         name,
-        lines=(*lines_of([_criteria(results, name)]), *sentences, *lines_of(said)),
-        pictures=(picture,) if picture else (),
-        sheets=sheets(**{title: table for title, table in tables.items() if len(table)}),
+        lines=(*lines_of([_criteria(results, name)]), *said, *lines_of(shares)),
+        pictures=tuple(picture for picture in pictures if picture),
+        sheets=sheets(**tables),
     )
 
 
 def _effects(results, name):
-    """Rows of the models of a score side by side, and what they say."""
+    """Rows of the models of a score, and what the planned ones say."""
     families = [rows for rows in results.families(scores=True) if rows["measure"].iloc[0] == name]
     if not families:
         return pd.DataFrame(), ()
     rows = pd.concat(families, ignore_index=True)
-    group, keys = results.settings.group, set(rows["family"])
+    keys = set(rows["family"])
     own = [finding for finding in results.findings if finding.family in keys]
-    lines = [Line(finding.sentence, finding.caution) for finding in own]
-    lines += lines_of([_paradox(rows, group.alpha)])
-    columns = ["model", "term", "estimate", "ci_low", "ci_high", "p", "effect_size"]
-    columns += ["effect_size_name", "effect_low", "effect_high", "n_per_arm", "formula", "note"]
-    return rows.reindex(columns=columns), tuple(lines)
+    planned = [finding for finding in own if finding.planned] or own[:1]
+    lines = [Line(finding.sentence, finding.caution) for finding in planned]
+    return rows, (*lines, *lines_of([_paradox(rows, results.settings.group.alpha)]))
+
+
+def _forest(results, rows):
+    """Effects of all models in points, side by side; None where there are none."""
+    group = results.settings.group
+    own = rows[(rows["unit"] == POINTS) & rows["p"].notna()]
+    kinds = [term_kind(own.loc[[place]]) for place in own.index]
+    own = own[[kind in ("difference", "mean", "simple") for kind in kinds]]
+    if len(own) < 2:
+        return None
+    label = own["term"].astype(str) + ", " + own["model"].map(lambda m: MODEL_WORDS.get(m, m))
+    table = own.assign(label=label, significant=own["p_fdr"] <= group.alpha)
+    name = str(own["measure"].iloc[0])
+    text = ForestText(
+        f"effect on {name}, points", interval=f"{100 * group.confidence:g} % interval"
+    )
+    return Picture(
+        embedded(png_bytes(forest_plot(table, text))),
+        f"Effects on {name} in each model with intervals",
+        "The same question asked of change, of follow-up given baseline, and of all sessions "
+        "with everybody who has any value.",
+    )
 
 
 def _paradox(rows, alpha):

@@ -17,11 +17,12 @@ LANGUAGE = "en"
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its words."""
+    """A picture with its words; two `small` ones stand side by side where there is room."""
 
     source: str
     alt: str
     caption: str
+    small: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ FEW = f"<{FEWEST}"
 HIDDEN = "hidden"
 ANALYSED = "analysed"
 COUNTS = ("completers_count", "dropouts_count")
+EFFECTS = ("effect_size", "effect_low", "effect_high")
 GROUPS = ("completers", "dropouts")
 
 
@@ -49,16 +50,13 @@ def shown_completers(table: pd.DataFrame) -> pd.DataFrame:
         COMPLETER_COLUMNS.
     """
     shown = table.drop(columns="note").astype(object).where(table.notna(), None)
-    for name, rows in table.groupby("characteristic", sort=False):
-        if rows["level"].astype(str).isin(["", "nan", "n/a"]).all():
+    for _, rows in table.groupby("characteristic", sort=False):
+        if rows["level"].fillna("").isin(["", "n/a"]).all():
             continue
         for column in COUNTS:
             _hide_counts(shown, rows, column)
-        shown.loc[table["characteristic"] == name, ["effect_size", "effect_low", "effect_high"]] = (
-            None
-            if (shown.loc[rows.index, list(COUNTS)].isin([FEW, HIDDEN])).any(axis=None)
-            else rows[["effect_size", "effect_low", "effect_high"]].to_numpy(dtype=object)
-        )
+        if shown.loc[rows.index, list(COUNTS)].isin([FEW, HIDDEN]).any(axis=None):
+            shown.loc[rows.index, list(EFFECTS)] = None
     for group in GROUPS:
         few = (table[f"n_{group}"] > 0) & (table[f"n_{group}"] < FEWEST)
         shown.loc[few, [f"{group}_mean", f"{group}_sd"]] = None

@@ -32,6 +32,7 @@ from workflows.interfaces.report_tables import sheets
 
 MAX_PARTS, N_SCATTERS, N_CHECKED = 6, 3, 10
 PLACE = ["modality", "measure", "atlas", "region", "region_a", "region_b"]
+PARTNER = "change in the score"
 SAME_R = 0.01
 CHECKS = {
     "symptoms_": "change with change",
@@ -126,7 +127,7 @@ def _scatter(results, row, rank):
     """Picture of one region and what single people do to it; None without its data."""
     cohort = results.cohort
     score = str(row["term"]).removeprefix("change in ")
-    if cohort is None or score not in cohort.score_change or not isinstance(row["region"], str):
+    if cohort is None or score not in cohort.score_change or not row.get("region"):
         return None
     families = change_families(results, cohort)
     family = family_of(families, row)
@@ -143,7 +144,7 @@ def _scatter(results, row, rank):
         points = partial_residuals(brain, partner, design)
     except ModelError:
         return None
-    robust, influential = _robustness((brain, partner), design, points, spec)
+    robust, influential = _robustness((brain, partner), design, points, row["p"])
     picture = _picture((row, family, score), (points, design, influential), robust, rank)
     return picture, robust
 
@@ -163,20 +164,22 @@ def _plain_spec(results, row, score):
     )
 
 
-def _robustness(values, design, points, spec):
+def _robustness(values, design, points, p_all):
     brain, partner = values
-    term = f"change in {spec.score}"
-    asked = InfluenceRequest(term, 0.05, spec.min_participants)
-    _, without = left_out(brain[:, None], design.with_covariate(term, partner), asked)
+    asked = InfluenceRequest(PARTNER, 1.0, 1)
+    _, without = left_out(brain[:, None], design.with_covariate(PARTNER, partner), asked)
     cook, r, p = (getattr(without, name)[:, 0] for name in ("cook", "r", "p"))
     influential = tuple(int(place) for place in np.flatnonzero(cook > 4 / len(points.rows)))
     plain = np.nan
     n_arms = len(design.levels)
     if design.matrix.shape[1] > n_arms:
         plain = _correlation(_without_covariates(values, design, points.rows))
-    ends = [np.nanmin(r), np.nanmax(r), np.nanmin(p), np.nanmax(p)] if r.size else [np.nan] * 4
+    known = np.isfinite(r).any()
+    ends = [np.nanmin(r), np.nanmax(r), np.nanmin(p), np.nanmax(p)] if known else [np.nan] * 4
     own = _correlation((points.x, points.y))
-    return LeaveOneOut(own, *ends, len(points.rows), len(influential), plain), influential
+    return LeaveOneOut(
+        own, float(p_all), *ends, len(points.rows), len(influential), plain
+    ), influential
 
 
 def _without_covariates(values, design, rows):
@@ -201,7 +204,8 @@ def _picture(what, drawn, robust, rank):
     title = f"{place_name(row)} ({order})\npartial r = {row['estimate']:.2f}, "
     title += f"p = {row['p']:.2g}, corrected {row['p_fdr']:.2g}"
     unit = f" ({family.unit})" if family.unit else ""
-    held = ", ".join(name for name in design.names[1:])
+    covariates = design.names[max(len(design.levels), 1) :]
+    held = ", ".join([*(["arm"] if len(design.levels) > 1 else []), *covariates])
     text = ScatterText(
         f"change in {score}", f"change in {measure_name(family.measure)}{unit}", title, held
     )
@@ -213,4 +217,4 @@ def _picture(what, drawn, robust, rank):
             "the saved values are not."
         )
     alt = f"Scatter of change in {place_name(row)} against change in {score}"
-    return Picture(embedded(png_bytes(figure)), alt, caption)
+    return Picture(embedded(png_bytes(figure)), alt, caption, small=True)

@@ -99,8 +99,7 @@ def baseline_warnings(results: GroupResults) -> list[str]:
 
 def baseline_users(results: GroupResults, score: str) -> list[str]:
     """Models and mechanisms that have the baseline of a score among their terms."""
-    group, pair = results.settings.group, results.pair
-    first = pair[0] if pair else (results.settings.sessions.order or ("",))[0]
+    group, first = results.settings.group, _first_session(results)
     names = {f"{score}_ses-{first}", f"{score}@{first}", f"{score}_baseline", f"baseline_{score}"}
     everywhere = ["all models"] if names & set(group.covariates) else []
     models = [
@@ -114,6 +113,14 @@ def baseline_users(results: GroupResults, score: str) -> list[str]:
         if made.moderator in names or names & set(made.covariates)
     ]
     return [*everywhere, *models, *mechanisms]
+
+
+def _first_session(results):
+    if results.pair:
+        return results.pair[0]
+    if len(results.change):
+        return str(results.change["baseline"].iloc[0])
+    return (results.settings.sessions.order or ("",))[0].removeprefix("ses-")
 
 
 def tests_chapter(results: GroupResults, checklists: tuple[Part, ...]) -> Chapter:

@@ -6,13 +6,12 @@ import pytest
 
 from workflows.compute.findings import (
     ASSOCIATION_CAUTION,
+    MODERATOR_CAUTION,
     NOT_RANDOMISED_CAUTION,
     ONE_ARM_CAUTION,
+    SLOPE_CAUTION,
     findings,
     flow_levels,
-    measure_name,
-    place_name,
-    strongest,
 )
 
 NOTHING = pd.DataFrame()
@@ -125,17 +124,6 @@ def test_planned_questions_come_first():
     assert [f.planned for f in findings(table, NOTHING, 0.05, False)] == [True, False]
 
 
-def test_edges_are_named_by_both_regions_and_whole_brain_measures_by_themselves():
-    edge = rows([0.1], region="", region_a="a", region_b="b").iloc[0]
-    assert place_name(edge) == "a – b"
-    assert place_name(rows([0.1], region="").iloc[0]) == "grey-matter volume"
-    assert measure_name("unheard_of") == "unheard_of"
-
-
-def test_the_strongest_rows_have_the_smallest_p():
-    assert strongest(rows([0.3, np.nan, 0.1, 0.2]), 2)["region"].tolist() == ["r2", "r3"]
-
-
 def test_kinds_of_images_share_a_level_of_the_flow():
     flow = pd.DataFrame(
         [
@@ -163,3 +151,46 @@ def test_the_number_of_significant_regions_is_the_number_said(n_significant):
     found = only(rows(p))
     assert found.n_significant == n_significant
     assert (f"{n_significant} of" in found.sentence) == (n_significant > 0)
+
+
+SCORE = {"modality": "score", "measure": "BDI", "atlas": "", "region": "", "unit": "points"}
+
+
+def test_a_score_is_said_with_its_interval_also_where_nothing_was_shown():
+    found = only(rows([0.3], **SCORE, formula="followup ~ baseline + arm"))
+    assert found.sentence.startswith(
+        "BDI, CBT - WL, given the baseline: not shown, +0.5 points (interval 0.2 to 0.8), p = 0.03"
+    )
+    assert "not shown" not in only(rows([0.01], **SCORE)).sentence
+
+
+def test_null_results_say_how_far_the_intervals_reach():
+    table = rows([0.3, 0.9]).assign(ci_low=[-0.5, -0.1], ci_high=[0.1, 0.7])
+    assert "The intervals of all regions reach from -0.5 to 0.7 ml." in only(table).sentence
+
+
+DOSE = {"term": "attended", "effect_size_name": "partial r", "unit": "ml"}
+PRODUCT = {"term": "arm[CBT]:age", "effect_size_name": "partial r"}
+
+
+def test_a_dose_is_not_an_effect_even_where_arms_were_randomised():
+    found = only(rows([0.01], **DOSE), randomised=True)
+    assert found.caution == SLOPE_CAUTION
+    assert found.sentence.startswith("Grey-matter volume, change with each unit of attended: 1 of")
+    assert "partial correlation" not in found.sentence
+    alone = only(rows([0.01], **DOSE, n_per_arm="all=15"))
+    assert alone.caution == f"{ONE_ARM_CAUTION} {SLOPE_CAUTION}"
+
+
+def test_a_moderator_was_not_assigned():
+    assert only(rows([0.01], **PRODUCT), randomised=True).caution == MODERATOR_CAUTION
+    simple = only(rows([0.01], term="CBT - WL at age + 1 SD"))
+    assert simple.caution == f"{NOT_RANDOMISED_CAUTION} {MODERATOR_CAUTION}"
+    later = only(rows([0.01], term="CBT - WL at ses-fu"), randomised=True)
+    assert later.caution == ""
+
+
+def test_a_dependence_on_a_moderator_is_not_called_a_difference():
+    found = only(rows([0.01], **PRODUCT))
+    assert "whether the difference of CBT depends on age" in found.sentence
+    assert "1 of 1 regions showed such a dependence" in found.sentence
