@@ -138,7 +138,7 @@ def _difference(row):
     if not np.isfinite([row["number_needed"], *ends]).all():
         return f"{lead}; the interval holds no difference, so no number needed to treat is given."
     which = f"number needed to treat for one {row['number_of']}"
-    return f"{lead}; {which}: {row['number_needed']:.0f} ({ends[0]:.0f} to {ends[1]:.0f})."
+    return f"{lead}; {which}: {row['number_needed']:.1f} ({ends[0]:.1f} to {ends[1]:.1f})."
 
 
 def _source(sources, field):

@@ -55,18 +55,22 @@ def check_sentence(place: str, checks: pd.DataFrame, alpha: float) -> str:
     place : str
         Region.
     checks : DataFrame
-        One row a way of asking: check (words), estimate, p_fdr; the planned one first.
+        One row a way of asking, the planned one first: check (words), estimate (its sign turned
+        so that it should be that of the first), p_fdr, coarse (bool: uses less of the data).
     alpha : float
         Level of the corrected tests, 0..1.
     """
-    first = checks.iloc[0]
-    others = checks.iloc[1:]
+    first, others = checks.iloc[0], checks.iloc[1:]
     others = others[others["p_fdr"].notna()]
     if not first["p_fdr"] <= alpha or not len(others):
         return ""
     same = np.sign(others["estimate"]) == np.sign(first["estimate"])
-    holds = same & (others["p_fdr"] <= alpha)
-    if holds.all():
+    lost = others[~(same & (others["p_fdr"] <= alpha))]
+    if not len(lost):
         return f"{place}: the finding holds in each of {len(others)} other ways to ask."
-    lost = ", ".join(others.loc[~holds, "check"])
-    return f"{place}: the finding does not hold {lost}; treat it as uncertain."
+    firm = lost[~lost["coarse"].astype(bool)]
+    if len(firm):
+        names = ", ".join(firm["check"])
+        return f"{place}: the finding does not hold {names}; treat it as uncertain."
+    names = ", ".join(lost["check"])
+    return f"{place}: the finding holds, but was not shown {names}, which uses less of the data."

@@ -22,7 +22,7 @@ SINGLE_EDGES = (
     "A network is tested as a whole: which single connections in it changed cannot be named."
 )
 STANDARD = {
-    "change": "change between groups",
+    "change": "change",
     "baseline_adjusted": "follow-up given baseline",
     "mixed": "all sessions",
 }

@@ -134,6 +134,8 @@ def _dropouts(results):
     table = results.outcomes["completers"]
     if not len(table):
         return Part()
+    if not (table["n_dropouts"] > 0).any():
+        return Part("Completers and dropouts", lines=lines_of([dropout_sentence(table)]))
     said = [dropout_sentence(table), f"{NOT_SHOWN[0].upper()}{NOT_SHOWN[1:]}."]
     few = f"Counts of fewer than {FEWEST} people, and those that would give them away, are hidden."
     return Part(

@@ -34,6 +34,7 @@ MAX_PARTS, N_SCATTERS, N_CHECKED = 6, 3, 10
 PLACE = ["modality", "measure", "atlas", "region", "region_a", "region_b"]
 PARTNER = "change in the score"
 SAME_R = 0.01
+COARSE = "remission_"
 CHECKS = {
     "symptoms_": "change with change",
     "rank_symptoms_": "by ranks",
@@ -86,7 +87,9 @@ def _part(results, rows):
         cautions=(caution(rows, group.randomised),),
         lines=(*_bare(results, rows), *lines_of([*said, *robust])),
         pictures=tuple(pictures),
-        sheets=sheets(other_ways_to_ask=checks.drop(columns=["p"])) if len(checks) else (),
+        sheets=sheets(other_ways_to_ask=checks.drop(columns=["coarse", "turned", "place"]))
+        if len(checks)
+        else (),
     )
 
 
@@ -97,7 +100,6 @@ def _bare(results, rows):
 
 def _checks(results, rows):
     """Strongest regions in each way of asking, one row a region and way."""
-    score = str(rows["term"].iloc[0]).removeprefix("change in ")
     model = str(rows["model"].iloc[0])
     label = model.removeprefix("symptoms_")
     keys = [name for name in PLACE if name in rows]
@@ -107,20 +109,29 @@ def _checks(results, rows):
         for name, table in results.models.items():
             if name in (f"{start}{label}", f"{start}{label}_edges"):
                 own = top.merge(table, on=keys, how="inner")
-                tables.append(own.assign(check=words, score=score))
+                coarse = start == COARSE
+                turned = -1 if coarse and _better(results, model) == "lower" else 1
+                tables.append(own.assign(check=words, coarse=coarse, turned=turned))
     if len(tables) < 2:
         return pd.DataFrame()
     made = pd.concat(tables, ignore_index=True)
-    columns = ["check", "estimate", "unit", "ci_low", "ci_high", "p", "p_fdr", "n"]
+    columns = ["check", "estimate", "unit", "ci_low", "ci_high", "p_fdr", "n", "coarse"]
+    columns += ["turned"]
     return made[[*keys, *columns]].assign(place=[place_name(row) for _, row in made.iterrows()])
 
 
 def _checks_of(checks, row):
-    empty = pd.DataFrame({"check": [""], "estimate": [np.nan], "p_fdr": [np.nan]})
+    empty = pd.DataFrame({"check": [""], "estimate": [np.nan], "p_fdr": [np.nan], "coarse": False})
     if not len(checks):
         return empty
     own = checks[checks["place"] == place_name(row)]
-    return own if len(own) else empty
+    return own.assign(estimate=own["estimate"] * own["turned"]) if len(own) else empty
+
+
+def _better(results, model):
+    """Direction of the score of a model."""
+    spec = results.specs.get(model)
+    return spec.better if spec is not None else "lower"
 
 
 def _scatter(results, row, rank):

@@ -7,7 +7,7 @@ import pandas as pd
 from workflows.compute.design import level_text
 from workflows.compute.findings import NOT_RANDOMISED_CAUTION, ONE_ARM_CAUTION
 from workflows.compute.regression_to_mean import baseline_warning
-from workflows.compute.term_words import is_association
+from workflows.compute.term_words import has_one_arm, is_association
 from workflows.interfaces import report_mechanisms, report_prediction
 from workflows.interfaces.group_results import GroupResults
 from workflows.interfaces.report_pages import Chapter, Line, Part, lines_of
@@ -48,10 +48,8 @@ def short_chapter(results: GroupResults) -> Chapter:
 
 def one_arm_text(results: GroupResults) -> str:
     """Caution for a study with one group; empty for more."""
-    if not any(f.caution.startswith(ONE_ARM_CAUTION) for f in results.findings):
-        return ""
-    counts = [set(table["n_per_arm"].dropna().astype(str)) for table in results.models.values()]
-    if any(";" in text for texts in counts for text in texts):
+    families = [*results.families(scores=False), *results.families(scores=True)]
+    if not any(has_one_arm(rows) for rows in families):
         return ""
     return f"{ONE_ARM_CAUTION} Time, practice, season and other care change brains and scores too."
 
@@ -64,6 +62,11 @@ def limits(results: GroupResults) -> list[str]:
     if NOT_RANDOMISED_CAUTION in cautions:
         said.append(
             "Groups were not assigned at random: their differences are not effects of treatment."
+        )
+    if one_arm_text(results):
+        said.append(
+            "Without a second group nothing shows that the treatment made the change: people "
+            "who seek help at their worst get better, and brains change, without it too."
         )
     if any(is_association(rows) for rows in results.families(scores=False)):
         said.append(

@@ -39,7 +39,7 @@ def test_rates_are_said_with_counts_and_the_number_needed():
     said = rate_sentence(made, differences, "response")
     assert said.startswith("Response: CBT 18 of 20 (90 %, interval 70 to 97 %); WL 2 of 20 (10 %")
     assert "CBT minus WL: +80 percentage points" in said
-    assert "number needed to treat for one benefit: 1 (" in said
+    assert "number needed to treat for one benefit: 1.2 (" in said
 
 
 def test_without_a_difference_no_number_needed_is_given():

@@ -38,7 +38,7 @@ def test_noise_around_zero_that_changes_sign_is_no_finding_about_anybody():
 
 def checks(p_others, signs=(-0.4, -0.4)):
     table = pd.DataFrame({"check": ["planned", "by ranks", "given both baselines"]})
-    return table.assign(estimate=[-0.5, *signs], p_fdr=[0.01, *p_others])
+    return table.assign(coarse=False, estimate=[-0.5, *signs], p_fdr=[0.01, *p_others])
 
 
 def test_other_ways_to_ask_are_counted():
@@ -51,3 +51,11 @@ def test_other_ways_to_ask_are_counted():
 def test_without_a_finding_there_is_nothing_to_hold():
     assert check_sentence("a", checks([0.02, 0.03]).assign(p_fdr=0.4), 0.05) == ""
     assert check_sentence("a", checks([np.nan, np.nan]), 0.05) == ""
+
+
+def test_a_coarser_question_without_an_answer_does_not_undo_a_finding():
+    table = checks([0.02, 0.3]).assign(coarse=[False, False, True])
+    said_of = check_sentence("a", table, 0.05)
+    assert said_of == (
+        "a: the finding holds, but was not shown given both baselines, which uses less of the data."
+    )
