@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,7 +19,15 @@ DISTRIBUTIONS = {
 }
 
 
-def methods_text(settings: Settings, atlas: Atlas) -> str:
+@dataclass(frozen=True)
+class Provenance:
+    """Where the measures come from: our own images, and names of other tools or tables."""
+
+    images: bool = True
+    sources: tuple[str, ...] = ()
+
+
+def methods_text(settings: Settings, atlas: Atlas, provenance: Provenance) -> str:
     """Methods section in Markdown for these settings and the versions that are installed."""
     environment = Environment(  # noqa: S701 - Markdown from our own settings, not HTML
         loader=PackageLoader("workflows"), undefined=StrictUndefined, keep_trailing_newline=True
@@ -28,6 +37,7 @@ def methods_text(settings: Settings, atlas: Atlas) -> str:
     return environment.get_template("citation.md.j2").render(
         settings=settings,
         atlas_citation=atlas.citation,
+        provenance=provenance,
         randomised=group.randomised and group.arm_column,
         permutations=group.correction.n_permutations,
         networks=group.correction.network_threshold,

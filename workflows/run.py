@@ -32,7 +32,7 @@ from bids_utils.readers.sources import READERS, SAME_NAME
 from configs.atlases import find_atlas
 from configs.lock import make_lock, write_lock
 from configs.settings import Settings, dump_settings, load_settings
-from workflows.citation import methods_text
+from workflows.citation import Provenance, methods_text
 from workflows.failures import Failure, read_failures
 from workflows.group import DERIVED_TABLES, existing, init_group_wf, input_tables
 from workflows.interfaces.headers import read_image_facts
@@ -250,7 +250,9 @@ def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | 
     write_dataset_description(root, options.bids_dir, generator, links)
     write_bidsignore(root, IGNORED)
     write_text(dump_settings(settings), root / "settings.yaml")
-    methods = methods_text(settings, find_atlas(settings.atlas.name))
+    named = tuple("a table" if name == "table" else name for name, _ in sources_of(options))
+    provenance = Provenance(images=ledger is not None, sources=tuple(dict.fromkeys(named)))
+    methods = methods_text(settings, find_atlas(settings.atlas.name), provenance)
     write_text(methods, root / "logs" / "CITATION.md")
     if ledger is not None and not options.participant_label:
         write_table(ledger, root / "ledger.tsv", LEDGER_DICTIONARY)

@@ -1,0 +1,41 @@
+"""The methods text tells what was done and nothing else."""
+
+import pytest
+
+from configs.atlases import find_atlas
+from configs.settings import Settings
+from workflows.citation import Provenance, methods_text
+
+SITES = {"sites": {"column": "site", "method": "combat"}}
+MECHANISM = {
+    "name": "m",
+    "mediators": [{"score": "WAI", "session": "s4"}],
+    "outcome": {"score": "BDI", "session": "post"},
+}
+
+
+def text_of(group=None, **provenance):
+    settings = Settings.model_validate({"group": group or {}})
+    return methods_text(settings, find_atlas("DesikanKilliany"), Provenance(**provenance))
+
+
+def test_measures_of_other_tools_are_not_said_to_come_from_our_images():
+    text = text_of(images=False, sources=("freesurfer",))
+    assert "Brain measures were read from freesurfer" in text
+    assert "skull-stripped" not in text
+    assert "**Function.**" not in text
+    assert "skull-stripped" in text_of()
+
+
+@pytest.mark.parametrize(
+    ("group", "sentence"),
+    [
+        (SITES, "removed by longitudinal ComBat"),
+        ({"mechanisms": [MECHANISM]}, "Mediation"),
+        ({"scores": [{"name": "BDI"}]}, "reliable change of BDI follow Jacobson"),
+        ({"correction": {"n_permutations": 777}}, "777 permutations"),
+    ],
+)
+def test_only_what_was_asked_is_described(group, sentence):
+    assert sentence in " ".join(text_of(group).split())
+    assert sentence not in " ".join(text_of().split())
