@@ -41,7 +41,7 @@ MASS_COLUMNS = ["modality", "measure", "atlas", "region", "region_a", "region_b"
 MECHANISM_COLUMNS = ["model", "planned", *MEDIATION_COLUMNS, "rho_zero", "outcome"]
 UNCLEAR = (
     "reported as an association: a mediator has to change before the outcome does, "
-    "and sessions.moments that say so"
+    "at a known moment (sessions.moments)"
 )
 
 

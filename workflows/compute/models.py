@@ -76,8 +76,9 @@ def run_model(
         try:
             model, found = prepared(spec, cohort, family, families)
             problems += found
-            permutation = permutation_of(model, plan)
+            permutation, unpermuted = _tried(model, plan)
             tables += fitted(model, permutation)
+            problems += unpermuted
         except ModelError as error:
             where = f"model {spec.name}: {error.problem.where}"
             problems.append(Problem(error.problem.what, where, error.problem.what_to_do))
@@ -93,6 +94,16 @@ def run_model(
     problems += negative_variances(spec, rows)
     joined = pd.concat(networks, ignore_index=True)[NETWORK_COLUMNS] if networks else pd.DataFrame()
     return ModelResult(rows[MODEL_COLUMNS], tuple(dict.fromkeys(problems)), joined)
+
+
+def _tried(model, plan):
+    """Permutation of a family; a problem where it cannot be made, and Holm takes its place."""
+    try:
+        return permutation_of(model, plan), []
+    except ModelError as error:
+        where = f"model {model.spec.name}: {error.problem.where}"
+        todo = f"p_fwe is Holm's; {error.problem.what_to_do}"
+        return None, [Problem(error.problem.what, where, todo)]
 
 
 def permutation_of(model: FamilyModel, plan: PermutationPlan | None) -> Permuted | None:

@@ -380,13 +380,14 @@ def dataset_problems(inputs: TraitedSpec) -> list[Problem]:
     if not listed:
         todo = f"write it, a row per participant, with the column '{inputs.arm_column}'"
         return [Problem("it is not there, or lists nobody: no arm is known", PEOPLE, todo)]
-    tables = [load_table(inputs.visits_file), load_table(inputs.scores_file)]
-    seen = pd.concat([table["participant_id"] for table in tables]).drop_duplicates()
-    compared = compare_identifiers([f"sub-{label}" for label in seen], listed)
-    return [
-        Problem(text, PEOPLE, "correct the name, or add the row: the arm is unknown")
-        for text in compared.sentences("the measures and scores", "participants.tsv")
-    ]
+    todo = "correct the name, or add the row: the arm is unknown"
+    problems = []
+    for name, file in (("measures", inputs.visits_file), ("scores", inputs.scores_file)):
+        seen = load_table(file, ("participant_id",))["participant_id"].drop_duplicates()
+        compared = compare_identifiers([f"sub-{label}" for label in seen], listed)
+        texts = compared.sentences(f"the {name}", PEOPLE)
+        problems += [Problem(text, PEOPLE, todo) for text in texts]
+    return problems
 
 
 def joined_tables(files: list[str]) -> pd.DataFrame:

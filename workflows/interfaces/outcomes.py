@@ -107,7 +107,9 @@ def taken_in(
     texts = dict.fromkeys([*intake.problems, *list_problems(bids_dir, names, sessions)])
     problems = [score_problem(text, bids_dir) for text in texts]
     problems += session_problems(intake.scores, request.sessions, request.moments, scanned)
-    problems += [Problem(text, "scores", "nothing to do", NOTE) for text in intake.notes]
+    problems += [
+        Problem(text, "scores", "nothing, if this is meant", NOTE) for text in intake.notes
+    ]
     tables = [intake.scores]
     ordered = [label for label in sessions if label in set(intake.scores["session_id"])]
     for composite in request.composites:
