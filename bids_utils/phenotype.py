@@ -448,9 +448,10 @@ def _without_repeats(scores: pd.DataFrame) -> pd.DataFrame:
     clashes = values.agg(" and ".join)[values.size() > 1].to_dict()
     single = rows.sort_values("empty", kind="stable").drop_duplicates("key").sort_index()
     clash = single["key"].map(lambda key: clashes.get(key, ""))
+    cells = single[clash != ""].iterrows()
     clashing = [
-        f"{_whose(cell)} has several values: {clash[place]}"
-        for place, cell in single[clash != ""].iterrows()
+        f"{_whose(cell)} has several values: {texts}"
+        for (_, cell), texts in zip(cells, clash[clash != ""], strict=True)
     ]
     single = single.assign(value=single["value"].where(clash == ""))
     single.loc[clash != "", "problem"] = clashing

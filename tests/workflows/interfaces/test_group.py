@@ -32,7 +32,7 @@ def problems(tmp_path):
 
 def test_leading_zeros_are_not_made_up(problems):
     [text] = problems(["1", "02"], ["sub-01", "sub-02"])
-    assert "'sub-1' of the measures and scores is not in participants.tsv" in text
+    assert "'sub-1' of the measures is not in participants.tsv" in text
     assert "probably 'sub-01' (leading zeros)" in text
 
 
