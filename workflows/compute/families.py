@@ -21,7 +21,8 @@ class Family:
 
     `labels` has one row per test: region, region_a, region_b (n/a is None). `values` is
     n_sessions x n_participants x n_tests, sessions in the order of time. `compared` are the
-    places of the two sessions whose change is tested.
+    places of the two sessions whose change is tested. `is_process` marks scores of what may
+    carry the treatment; like the quality of images they are never the planned question.
     """
 
     modality: str
@@ -32,6 +33,7 @@ class Family:
     values: np.ndarray = field(repr=False)
     sessions: tuple[str, ...] = ("pre", "post")
     compared: tuple[int, int] = (0, -1)
+    is_process: bool = False
 
     @property
     def baseline(self) -> np.ndarray:

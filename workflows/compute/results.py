@@ -51,6 +51,7 @@ MODEL_COLUMNS = [
     "note",
 ]
 ONE_ARM = "one arm: change over time is not a treatment effect"
+ALL_ARMS = "all arms together: change over time is not a treatment effect"
 NO_REFERENCE = "group.reference_arm is not set: compared with the first arm in text order"
 
 
@@ -112,7 +113,7 @@ def family_rows(spec: ModelSpec, family: Family, fit: Fit, design: Design) -> pd
     return pd.concat(tables, ignore_index=True).assign(
         model=spec.name,
         family=f"{spec.name}: {family.name}",
-        planned=spec.planned and not family.is_quality,
+        planned=spec.planned and not (family.is_quality or family.is_process),
         modality=family.modality,
         measure=family.measure,
         atlas=family.atlas,
@@ -222,4 +223,6 @@ def _standing_note(spec, design, term):
         return f"positive: the measure rises where {spec.score} rises, that is {meaning}"
     if len(design.levels) == 1:
         return ONE_ARM
+    if term.kind == "mean":
+        return ALL_ARMS
     return "" if spec.reference_arm or term.kind != "arms" else NO_REFERENCE

@@ -87,6 +87,7 @@ DESCRIPTIONS: dict[str, str] = {
     "regions": "Regions of the network, joined by semicolons.",
     "score": "Score, as declared in the settings.",
     "moment": "When it was taken: before, after, or the number of the session of treatment.",
+    "role": "outcome, or process: what may carry the treatment.",
     "improvement": "Change for the better, in points; negative is worse.",
     "percent_improvement": "Improvement in percent of the way from baseline to the best value.",
     "response": "Whether the percent improvement reached response_pct: yes or no.",

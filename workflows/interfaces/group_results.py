@@ -34,7 +34,7 @@ EDGE_COLUMNS = (
 NUMBERS = frozenset({"planned", "estimate", "standard_error", "ci_low", "ci_high", "df", "n"})
 OUTCOME_TABLES = (
     *("outcomes", "outcome_criteria", "outcome_rates", "outcome_differences", "completers"),
-    *("scores", "response_times"),
+    *("scores", "time_to_response"),
 )
 
 
@@ -142,7 +142,8 @@ def read_cohort(results: GroupResults) -> Cohort | None:
     bids_dir, scores_file = dataset_of(results.output_dir), results.outcomes["scores"]
     if bids_dir is None or results.pair is None or not len(scores_file):
         return None
-    people = list(dict.fromkeys(results.change["participant_id"]))
+    known = [*results.change["participant_id"], *scores_file["participant_id"]]
+    people = list(dict.fromkeys(label for label in known if isinstance(label, str)))
     try:
         scores = load_scores(str(results.output_dir / "group" / "scores.tsv"))
         return load_cohort(bids_dir, scores, results.pair, people)

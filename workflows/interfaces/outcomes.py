@@ -33,7 +33,7 @@ from workflows.interfaces.group_tables import save_table
 from workflows.interfaces.score_problems import score_problem, session_problems
 
 MIN_COURSE = 3
-SCORE_COLUMNS = ["participant_id", "session_id", "score", "value", "moment"]
+SCORE_COLUMNS = ["participant_id", "session_id", "score", "value", "moment", "role"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,10 @@ def taken_in(
         tables.append(made.rows.assign(moment=moment.astype(object)))
         problems += made.problems
     filled = [table for table in tables if len(table)] or tables[:1]
-    return pd.concat(filled, ignore_index=True)[SCORE_COLUMNS], problems
+    scores = pd.concat(filled, ignore_index=True)
+    judged_scores = {*request.outcomes, *(composite.name for composite in request.composites)}
+    roles = ["outcome" if name in judged_scores else "process" for name in scores["score"]]
+    return scores.assign(role=roles)[SCORE_COLUMNS], problems
 
 
 def judged(

@@ -195,7 +195,7 @@ def _course(results, name):
 
 def _time_part(results):
     """Time to response, where it was counted."""
-    table = results.outcomes["response_times"]
+    table = results.outcomes["time_to_response"]
     if not set(table) >= CURVE_COLUMNS:
         return Part()
     pictures = []
