@@ -211,7 +211,7 @@ PLACES = [
     ("score PHQ", "its reliability is not known", "give reliability (0 to 1) or scale"),
     ("sessions.moments", "nobody has a measure or a score of session 'pots'", "'post'"),
     ("model collinear: group.models", "'age_months'", "sum of the other terms", "age", "leave"),
-    ("model crowded: group.models", "25 terms for 23 participants", "use fewer covariates"),
+    ("model crowded: group.models", "terms for 23 participants", "use fewer covariates"),
     ("model unknown: participants.tsv", "no column 'agee' (group.models)", "mean 'age'?"),
     ("model contrast: group.models", "'x': no participant with data in arm 'WLL'", "'WL'?"),
     ("model nowhere: measures, regions", "no region 'amigdala'", "'amygdala'?"),
