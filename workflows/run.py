@@ -420,7 +420,8 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     show_failures(records, console)
     problems = read_table(options.output_dir / "group" / "problems.tsv")
     for row in problems.itertuples():
-        console.print(f"{row.kind}: {row.where}: {row.what}; {row.what_to_do}", highlight=False)
+        text = f"{row.kind}: {row.where}: {row.what}; {row.what_to_do}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
     incomplete = any(record.status != "done" for record in records.values())
     return SOME_FAILED if incomplete or (problems["kind"] == "problem").any() else DONE
 

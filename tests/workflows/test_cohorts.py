@@ -175,7 +175,9 @@ def test_a_real_cohort_with_holes_is_accounted_for(shared_dir, call, tmp_path):
         assert everybody(flow, family) == 29
     model = read_table(group / "models" / "change.tsv")
     assert set(model.loc[model["measure"] == "volume", "n"]) == {14}
-    assert "nothing could be tested (not tested: fewer than 2 participants in arm" in text
+    assert set(model.loc[model["measure"] == "volume", "term"]) == {"depr_nfb - depr_cbt"}
+    told = " ".join(text.split())
+    assert "nobody of the reference arm 'depr_no_treatment' has data of T1w volume" in told
     quality = model["measure"].str.startswith("mriqc_")
     assert quality.any()
     assert not model.loc[quality, "planned"].any()
