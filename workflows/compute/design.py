@@ -225,7 +225,7 @@ def _quoted(name):
 
 def _frame(participants, arms, levels, wanted):
     formula, setting = wanted
-    columns = {}
+    columns, used = {}, _complete(participants, arms, formula)
     for name in sorted(map(str, formula.required_variables)):
         if name == "arm":
             values = pd.Series(np.where(arms == "", None, arms), index=participants.index)
@@ -234,18 +234,25 @@ def _frame(participants, arms, levels, wanted):
         if name not in participants:
             hint = nearest_names(name, participants.columns)
             raise ModelError(Problem(f"no column '{name}' ({setting})", "participants.tsv", hint))
-        columns[name] = _coded(participants[name], name, arms != "", setting)
+        columns[name] = _coded(participants[name], name, used, setting)
     return pd.DataFrame(columns, index=participants.index)
+
+
+def _complete(participants, arms, formula):
+    """Participants with an arm and a value of each column of the formula that is there."""
+    names = [name for name in map(str, formula.required_variables) if name in participants]
+    there = participants[names].map(level_text).ne("").all(axis=1).to_numpy(dtype=bool)
+    return there & (arms != "") if there.any() else arms != ""
 
 
 def _coded(column, name, used, setting):
     if pd.api.types.is_numeric_dtype(column) and name.lower() not in LEVEL_COLUMNS:
         return column.astype(float) - column[used].mean()
     texts = column.map(level_text)
-    levels = np.unique(texts[texts != ""].to_numpy(dtype=str))
+    levels = np.unique(texts[used & (texts != "")].to_numpy(dtype=str))
     if len(levels) < 2:
         raise ModelError(Problem(f"'{name}' does not vary", setting, "leave it out"))
-    return pd.Categorical(texts.where(texts != "", None), categories=list(levels))
+    return pd.Categorical(texts.where(texts.isin(levels), None), categories=list(levels))
 
 
 def _columns(formula, frame):
@@ -329,7 +336,7 @@ def _moderated(design, factors, frame, moderator):
         return
     for arm in design.levels[1:]:
         first = eye[design.names.index(f"{arm} - {design.levels[0]}")]
-        for text, values in _moderator_values(frame[moderator]):
+        for text, values in _moderator_values(frame.loc[design.arms != "", moderator]):
             columns = [p for p in both if f"arm[{arm}]" in design.names[p]]
             weights = first + sum(
                 value * eye[place] for value, place in zip(values, columns, strict=True)

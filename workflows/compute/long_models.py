@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from workflows.compute.design import Design, Term, centred
+from workflows.compute.design import Design, Term, centred, full_rank
 from workflows.compute.families import Family
 from workflows.compute.mixed import MixedFit, random_intercept
 from workflows.compute.mixed_slope import random_slope
@@ -16,6 +16,7 @@ from workflows.compute.problems import ModelError, Problem
 from workflows.compute.regression import Fit
 
 DAYS_PER_WEEK = 7.0
+NOT_ESTIMABLE = "not tested: an arm or a level has nobody in this session"
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,11 @@ def fit_long(
     scans = long_design(design, family, request)
     weights = np.array([term.weights for terms in scans.terms for term in terms])
     values = family.values.reshape(len(scans.matrix), -1).astype(float)
+    matrix, weights, unknown = estimable(values, scans.matrix, weights)
     if request.random == "slope":
-        mixed = random_slope(values, scans.matrix, scans.person, scans.weeks, weights)
+        mixed = random_slope(values, matrix, scans.person, scans.weeks, weights)
     else:
-        mixed = random_intercept(values, scans.matrix, scans.person, weights)
+        mixed = random_intercept(values, matrix, scans.person, weights)
     counts = _counts(design, family)
     start = 0
     for place, terms in enumerate(scans.terms):
@@ -121,7 +123,61 @@ def fit_long(
             )
         there = replace(family, compared=(_first_wave(family), wave))
         fit = _as_fit(mixed, part, counts, min_participants)
-        yield replace(design, terms=named), there, fit
+        yield replace(design, terms=named), there, _hidden(fit, unknown[part])
+
+
+def estimable(
+    values: np.ndarray, matrix: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same model without columns that are sums of others, and what it cannot tell.
+
+    An arm that nobody has at one session (a waitlist that is treated before follow-up) leaves
+    the other sessions as they are.
+
+    Parameters
+    ----------
+    values : np.ndarray, shape (n_rows, n_tests)
+        NaN is missing.
+    matrix : np.ndarray, shape (n_rows, n_terms)
+        A row with NaN is not used.
+    weights : np.ndarray, shape (n_contrasts, n_terms)
+
+    Returns
+    -------
+    matrix : np.ndarray, shape (n_rows, n_kept)
+    weights : np.ndarray, shape (n_contrasts, n_kept)
+        0 for a contrast that cannot be estimated.
+    unknown : np.ndarray of bool, shape (n_contrasts,)
+    """
+    rows = np.isfinite(matrix).all(axis=1) & np.isfinite(values).any(axis=1)
+    used = matrix[rows]
+    kept: list[int] = []
+    for place in range(matrix.shape[1]):
+        if full_rank(used[:, [*kept, place]]):
+            kept.append(place)
+    if len(kept) == matrix.shape[1] or not kept:
+        return matrix, weights, np.zeros(len(weights), dtype=bool)
+    made_of = np.linalg.lstsq(used[:, kept], used, rcond=None)[0]
+    reduced = np.linalg.lstsq(made_of.T, weights.T, rcond=None)[0].T
+    unknown = ~np.isclose(reduced @ made_of, weights, atol=1e-8).all(axis=1)
+    return matrix[:, kept], np.where(unknown[:, None], 0.0, reduced), unknown
+
+
+def _hidden(fit, unknown):
+    """Fit without what cannot be estimated."""
+    if not unknown.any():
+        return fit
+    keep = np.where(unknown, np.nan, 1.0)[:, None]
+    note = fit.note.copy()
+    if unknown.all():
+        note[note == ""] = NOT_ESTIMABLE
+    return replace(
+        fit,
+        estimate=fit.estimate * keep,
+        standard_error=fit.standard_error * keep,
+        df=fit.df * keep,
+        note=note,
+    )
 
 
 def _first_wave(family):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,8 +26,16 @@ from workflows.compute.mediation_data import MediationData, arm_contrasts
 from workflows.compute.mediation_sensitivity import confounding_sensitivity
 from workflows.compute.moderated_mediation import interaction_mediation, moderated_mediation
 from workflows.compute.problems import ModelError, Problem
-from workflows.compute.temporal_order import Measured, check_order, joint_verdict, moment_of
+from workflows.compute.temporal_order import (
+    ASSOCIATION,
+    MECHANISM,
+    Measured,
+    check_order,
+    joint_verdict,
+    moment_of,
+)
 from workflows.compute.variables import (
+    AT,
     Source,
     Variable,
     VariableSpec,
@@ -39,6 +47,10 @@ ARM = "arm"
 NOT_RANDOMISED = "arms were not assigned at random"
 MASS_COLUMNS = ["modality", "measure", "atlas", "region", "region_a", "region_b"]
 MECHANISM_COLUMNS = ["model", "planned", *MEDIATION_COLUMNS, "rho_zero", "outcome"]
+LATE = (
+    "the covariate {} was not certainly measured before treatment: what treatment has changed may "
+    "carry part of its effect"
+)
 UNCLEAR = (
     "reported as an association: a mediator has to change before the outcome does, "
     "at a known moment (sessions.moments)"
@@ -85,6 +97,7 @@ class _Ready:
     covariates: np.ndarray
     covariate_names: tuple[str, ...]
     is_dose: bool
+    late: tuple[str, ...] = ()
 
 
 def run_mechanism(
@@ -107,11 +120,14 @@ def run_mechanism(
     ModelError
         A variable is not there, or the model cannot be fitted.
     """
+    _check_asked(spec)
     ready, problems = _ready(spec, source)
     wide = [mediator for mediator in ready.mediators if mediator.values.shape[1] > 1]
     if wide and len(ready.mediators) > 1:
         what = f"'{wide[0].name}' stands for many regions beside other mediators"
         raise ModelError(Problem(what, f"mechanism {spec.name}", "name one region"))
+    if wide and (spec.moderator or spec.interaction):
+        _refuse(spec, "many regions allow neither a moderator nor an interaction")
     rows = _mass(spec, ready, n_permutations, rng) if wide else _paths(spec, source, ready, rng)
     unclear = [
         Problem(f"{name}: {reason}", f"mechanism {spec.name}", UNCLEAR)
@@ -126,14 +142,46 @@ def verdicts(spec: MechanismSpec, ready: _Ready):
     if ready.is_dose:
         treatment = Measured(spec.treatment, (moment_of("after"),))
     measured = [mediator.measured for mediator in ready.mediators]
-    return check_order(treatment, measured, ready.outcome.measured, spec.kind == "serial")
+    found = check_order(treatment, measured, ready.outcome.measured, spec.kind == "serial")
+    if not ready.late:
+        return found
+    reason = LATE.format(", ".join(f"'{name}'" for name in ready.late))
+    return tuple(
+        replace(verdict, label=ASSOCIATION, reason=reason)
+        if verdict.label == MECHANISM
+        else verdict
+        for verdict in found
+    )
+
+
+def _check_asked(spec):
+    if (spec.moderator or spec.interaction) and len(spec.mediators) > 1:
+        _refuse(spec, "several mediators allow neither a moderator nor an interaction")
+    if spec.moderator and spec.interaction:
+        _refuse(spec, "a moderator and an interaction cannot be asked for at once")
+
+
+def _refuse(spec, what):
+    todo = "ask for it in a mechanism of its own"
+    raise ModelError(Problem(what, f"mechanism {spec.name}", todo))
+
+
+def _late_covariates(spec, source):
+    """Scores among the covariates that were not certainly taken before treatment."""
+    found = []
+    for name in spec.covariates:
+        score, mark, session = name.partition(AT)
+        taken = variable(VariableSpec(score=score, session=session), source) if mark else None
+        if taken and any(m is None or m.phase != "before" for m in taken.measured.moments):
+            found.append(name)
+    return tuple(found)
 
 
 def _reasons(spec, ready):
     return [
         (verdict.mediator, verdict.reason)
         for verdict in verdicts(spec, ready)
-        if verdict.label != "mechanism"
+        if verdict.label != MECHANISM
     ]
 
 
@@ -162,6 +210,7 @@ def _ready(spec, source):
         covariates,
         names,
         spec.treatment != ARM,
+        _late_covariates(spec, source),
     )
     return made, problems
 

@@ -114,12 +114,7 @@ def permuted(
     p_fwe = np.array([_p_of(test, largest) for test in tests])
     tables = []
     if plan.network_threshold > 0 and family.measure == EDGES:
-        tables = [
-            _networks(family, who, place, (plan.network_threshold, min_participants)).assign(
-                n_relabellings=who.relabellings.n_relabellings
-            )
-            for place in range(len(who.terms))
-        ]
+        tables = _networks(family, who, (plan.network_threshold, min_participants))
     networks = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return Permuted(p_fwe, tests[0].method, networks)
 
@@ -133,17 +128,30 @@ def _p_of(test, largest):
     return share_reaching(observed, largest)
 
 
-def _networks(family, who, place, limits):
+def _networks(family, who, limits):
+    """Networks of each term, compared with the largest of all terms of a relabelling."""
     threshold, min_participants = limits
     names = pd.unique(family.labels[["region_a", "region_b"]].to_numpy().ravel())
     index = pd.Index(names)
     ends = np.column_stack([index.get_indexer(family.labels[c]) for c in ("region_a", "region_b")])
-    made = prepared(
-        family.change[who.rows], who.matrix, who.weights[place], who.relabellings, min_participants
-    )
-    found = network_statistic(made, Network(ends, len(names), threshold))
-    regions = [
-        ";".join(map(str, names[np.unique(ends[found.component == number])]))
-        for number in found.components["component"]
+    network, change = Network(ends, len(names), threshold), family.change[who.rows]
+    found = [
+        network_statistic(
+            prepared(change, who.matrix, weights, who.relabellings, min_participants), network
+        )
+        for weights in who.weights
     ]
-    return found.components.assign(term=who.terms[place], threshold=threshold, regions=regions)
+    largest = np.max([test.max_size for test in found], axis=0)
+    return [
+        test.components.assign(
+            p_fwe=share_reaching(test.components["size"].to_numpy(dtype=float), largest),
+            term=term,
+            threshold=threshold,
+            regions=[
+                ";".join(map(str, names[np.unique(ends[test.component == number])]))
+                for number in test.components["component"]
+            ],
+            n_relabellings=who.relabellings.n_relabellings,
+        )
+        for test, term in zip(found, who.terms, strict=True)
+    ]

@@ -14,7 +14,7 @@ from workflows.compute.association import (
     rank_partial_correlation,
     status_design,
 )
-from workflows.compute.design import Design, arms_of, design_of
+from workflows.compute.design import MIN_ARM, Design, arms_of, design_of, level_text
 from workflows.compute.families import MOTION, Cohort, Family
 from workflows.compute.long_models import LongRequest, fit_long
 from workflows.compute.model_permutation import (
@@ -25,7 +25,7 @@ from workflows.compute.model_permutation import (
     relabelled,
 )
 from workflows.compute.multiplicity import correct_families
-from workflows.compute.problems import ModelError, Problem, nearest_names
+from workflows.compute.problems import NOTE, ModelError, Problem, nearest_names
 from workflows.compute.regression import Fit, least_squares, partial_correlation
 from workflows.compute.results import (
     CORRELATIONS,
@@ -37,6 +37,7 @@ from workflows.compute.results import (
 
 BUILT_IN = ("interval_days", "fd_change", "icv")
 SCORE = "score"
+OWN_BASELINE = 0.999
 PERMUTED = frozenset({"change", "symptoms", "remission"})
 SCORE_KINDS = CORRELATIONS | {"remission"}
 
@@ -118,6 +119,7 @@ def permutation_of(model: FamilyModel, plan: PermutationPlan | None) -> Permuted
     blocks = pd.Series("", index=model.cohort.participants.index)
     if spec.block_column in model.cohort.participants:
         blocks = model.cohort.participants[spec.block_column]
+    family = _without_small_arms(model, partner)
     seen = np.isfinite(family.change).any(axis=1)
     seen &= np.isfinite(partner[1]) if partner else True
     matrix = np.where(seen[:, None], model.design.matrix, np.nan)
@@ -158,10 +160,13 @@ def prepared(
         The design cannot be made, or there is nobody to fit it to.
     """
     people = cohort.participants.assign(**_built_in(spec, cohort, family, families))
+    if spec.block_column in people:
+        people[spec.block_column] = _as_levels(people[spec.block_column])
     usable = _with_score(spec, cohort) & _with_data(spec, family)
-    reference = spec.reference_arm if spec.kind not in SCORE_KINDS else ""
+    reference, absent = _reference(spec, family, people, usable)
     arms = np.full(len(people), "", dtype=object)
     arms[usable], levels, problems = arms_of(people[usable], spec.arm_column, reference)
+    problems += absent
     if not levels or not usable.any():
         both = "images and both scores" if spec.kind in SCORE_KINDS else "images"
         what = f"no arm has two participants with both {both}"
@@ -170,6 +175,7 @@ def prepared(
         what = f"one arm only ('{levels[0]}'): there is nothing to compare"
         raise ModelError(Problem(what, "participants.tsv", "see the model of change instead"))
     design = design_of(people, arms, levels, spec.request)
+    _check_terms(spec, family, design)
     if spec.kind in SCORE_KINDS and not family.is_quality:
         motion = _motion_change(family, families)
         design = design if motion is None else design.with_covariate("fd_mean change", motion)
@@ -211,6 +217,7 @@ def negative_variances(spec: ModelSpec, rows: pd.DataFrame) -> list[Problem]:
             "their sessions go together less than by chance",
             f"model {spec.name}",
             "the tests hold; see their notes, and check these measures",
+            NOTE,
         )
         for family, part in tests.groupby("family", sort=False)
     ]
@@ -223,6 +230,19 @@ def _long_request(model):
         days = model.cohort.days.reindex(columns=list(family.sessions)).to_numpy(dtype=float).T
     constrained = spec.kind == "constrained_baseline"
     return LongRequest(spec.time, spec.random, constrained, days)
+
+
+def _reference(spec, family, people, usable):
+    """Reference arm, and a problem where nobody of it has data: then the first arm stands in."""
+    wanted = spec.reference_arm if spec.kind not in SCORE_KINDS else ""
+    if not wanted or spec.arm_column not in people:
+        return wanted, ()
+    arms = people[spec.arm_column].map(level_text)
+    if (arms == wanted).any() and not (arms[usable] == wanted).any():
+        what = f"nobody of the reference arm '{wanted}' has data of {family.name}"
+        todo = "the other arms are compared with the first of them in text order"
+        return "", (Problem(what, f"model {spec.name}", todo),)
+    return wanted, ()
 
 
 def _nothing_to_fit(spec, families):
@@ -242,6 +262,47 @@ def _nothing_to_fit(spec, families):
     regions = [family.labels.dropna(axis=1).to_numpy().ravel() for family in chosen]
     hint = nearest_names(spec.regions[0], dict.fromkeys(np.concatenate([*regions, []])))
     return [Problem(f"no region '{spec.regions[0]}' in the data", where, hint)]
+
+
+def _as_levels(column):
+    """Sites are levels, also where their names are numbers; NaN where unknown."""
+    texts = column.map(level_text)
+    return texts.where(texts != "", np.nan).astype(object)
+
+
+def _check_terms(spec, family, design):
+    """Refuse a mean that is none, and change that is compared with its own baseline."""
+    if spec.kind == "baseline_adjusted" and any(term.kind == "mean" for term in design.terms):
+        what = f"nothing to test in '{design.formula}': a mean given baseline is no change"
+        raise ModelError(Problem(what, "group.models", "name a term in test, or add arm"))
+    if family.modality != SCORE or spec.kind not in ("change", *LONG_KINDS):
+        return
+    for term in (term for term in design.terms if term.kind == "slope"):
+        if _is_own_baseline(design.matrix @ (term.weights != 0), family.baseline[:, 0]):
+            what = f"'{term.name}' is the baseline of {family.name} itself"
+            todo = "change goes with its own baseline by error alone; restrict measures"
+            raise ModelError(Problem(what, "group.models", todo))
+
+
+def _is_own_baseline(column, baseline):
+    both = np.isfinite(column) & np.isfinite(baseline)
+    x, y = column[both], baseline[both]
+    if both.sum() < 3 or not (np.ptp(x) > 0 and np.ptp(y) > 0):
+        return False
+    return bool(np.corrcoef(x, y)[0, 1] > OWN_BASELINE)
+
+
+def _without_small_arms(model, partner):
+    """Family in which tests without two people in each arm are missing: they are not tested."""
+    family, design = model.family, model.design
+    usable = np.isfinite(design.matrix).all(axis=1)
+    usable &= np.isfinite(partner[1]) if partner else True
+    present = np.isfinite(family.change) & usable[:, None]
+    members = np.array([design.arms == level for level in design.levels], dtype=int)
+    small = (members @ present.astype(int) < MIN_ARM).any(axis=0)
+    if not small.any():
+        return family
+    return replace(family, values=np.where(small, np.nan, family.values))
 
 
 def _built_in(spec, cohort, family, families):

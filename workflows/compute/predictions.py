@@ -21,7 +21,14 @@ from workflows.compute.treatment_selection import (
     TreatmentCases,
     treatment_selection,
 )
-from workflows.compute.variables import Source, Variable, VariableSpec, covariate_columns, variable
+from workflows.compute.variables import (
+    AT,
+    Source,
+    Variable,
+    VariableSpec,
+    covariate_columns,
+    variable,
+)
 
 ARM = "arm"
 
@@ -67,6 +74,7 @@ def run_prediction(
     clinical = _clinical(request, source)
     brain = {asked.name: variable(asked, source) for asked in request.brain}
     _check_moments(request, source, [*brain.values()])
+    _check_columns(request, source, target)
     people = source.cohort.participants
     sites = None
     if (request.by_site or request.harmonise) and request.site_column in people:
@@ -130,6 +138,44 @@ def _clinical(request, source):
 def _check_moments(request, source, found: list[Variable]):
     for own in found:
         _check_first(request, own, source)
+
+
+def _check_columns(request, source, target):
+    """Refuse columns and confounds that hold the outcome, or what was measured with it."""
+    people = source.cohort.participants
+    for name in request.confounds:
+        score, mark, session = name.partition(AT)
+        if mark:
+            _check_first(
+                request, variable(VariableSpec(score=score, session=session), source), source
+            )
+    asked = [part for part in request.clinical if part.column is not None]
+    for part in asked:
+        if part.moment is not None:
+            _check_first(request, variable(part, source), source)
+    known = [part.column for part in asked if part.moment is None]
+    for name in (*known, *(name for name in request.confounds if AT not in name)):
+        numeric = name in people and pd.api.types.is_numeric_dtype(people[name])
+        values = people[name].to_numpy(dtype=float) if numeric else np.empty(0)
+        if numeric and any(_same(values, late) for late in _late_values(request, source, target)):
+            what = f"'{name}' holds what was measured with the outcome"
+            raise ModelError(Problem(what, f"prediction {request.name}", "leave it out"))
+
+
+def _late_values(request, source, target):
+    """The outcome, and each score that is not certainly measured before it."""
+    yield target
+    outcome = variable(request.target, source).measured.moments
+    for score, session in source.cohort.scores.columns if len(source.cohort.scores.columns) else ():
+        found = variable(VariableSpec(score=score, session=session), source)
+        if not all(_before(moment, outcome) for moment in found.measured.moments):
+            yield found.single
+
+
+def _same(values, others):
+    both = np.isfinite(values) & np.isfinite(others)
+    differ = both.sum() > 2 and np.ptp(others[both]) > 0
+    return bool(differ and np.allclose(values[both], others[both]))
 
 
 def _check_first(request, found, source):

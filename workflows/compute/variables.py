@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from workflows.compute.design import LEVEL_COLUMNS, level_text
 from workflows.compute.families import Cohort, Family
 from workflows.compute.problems import ModelError, Problem, nearest_names
 from workflows.compute.temporal_order import Measured, Moment, moment_of
@@ -99,7 +101,8 @@ def variable(spec: VariableSpec, source: Source) -> Variable:
 def covariate_columns(names: tuple[str, ...], source: Source) -> tuple[np.ndarray, tuple[str, ...]]:
     """Covariates as columns, numbers as they are and texts as levels, with their names.
 
-    A name such as ``BDI@pre`` is a score of a session.
+    A name such as ``BDI@pre`` is a score of a session. The columns site, scanner, sex, gender,
+    handedness and group are levels, also where they hold numbers.
 
     Raises
     ------
@@ -115,13 +118,14 @@ def covariate_columns(names: tuple[str, ...], source: Source) -> tuple[np.ndarra
             labels.append(name)
             continue
         own = _known_column(name, source.cohort.participants)
-        if pd.api.types.is_numeric_dtype(own):
+        if pd.api.types.is_numeric_dtype(own) and name.lower() not in LEVEL_COLUMNS:
             columns.append(own.to_numpy(dtype=float))
             labels.append(name)
             continue
-        levels = [str(level) for level in np.unique(own.dropna().astype(str))]
+        texts = own.map(level_text).to_numpy(dtype=object)
+        levels = [str(level) for level in np.unique(texts[texts != ""].astype(str))]
         for level in levels[1:]:
-            columns.append(np.where(own.isna(), np.nan, own.astype(str) == level).astype(float))
+            columns.append(np.where(texts == "", np.nan, texts == level).astype(float))
             labels.append(f"{name}[{level}]")
     n = len(source.cohort.participants)
     return (np.column_stack(columns) if columns else np.empty((n, 0))), tuple(labels)
@@ -135,10 +139,11 @@ def occasions(spec: VariableSpec, sessions: tuple[str, ...], source: Source) -> 
     ModelError
         As `variable`.
     """
-    parts = [
-        variable(replace(spec, session=label, change=None), source).single for label in sessions
-    ]
-    return np.column_stack(parts)
+    found = [variable(replace(spec, session=label, change=None), source) for label in sessions]
+    for first, second in pairwise(zip(found, sessions, strict=True)):
+        _check_forward(spec, (first[1], second[1]), source)
+        _check_moments(spec, (*first[0].measured.moments, *second[0].measured.moments))
+    return np.column_stack([one.single for one in found])
 
 
 def _score(spec, source):
@@ -171,6 +176,27 @@ def _sessions(spec, labels):
         todo = f"give session or change; {nearest_names(missing[0] if missing else '', known)}"
         raise ModelError(Problem(what, "settings of the variable", todo))
     return wanted
+
+
+def _check_forward(spec, wanted, source):
+    """Refuse sessions against their order in the study, where it is known."""
+    for family in source.families:
+        own = family.measure in (spec.score, spec.measure)
+        if own and set(wanted) <= set(family.sessions) and len(wanted) > 1:
+            places = [family.sessions.index(label) for label in wanted]
+            if places[0] >= places[1]:
+                raise ModelError(_backwards(spec, f"'{wanted[1]}' is not after '{wanted[0]}'"))
+
+
+def _check_moments(spec, moments):
+    first, second = moments
+    if first is not None and second is not None and second < first:
+        raise ModelError(_backwards(spec, f"{second} is before {first}"))
+
+
+def _backwards(spec, what):
+    todo = "write the sessions in the order of time, the earlier one first"
+    return Problem(f"'{spec.name}': {what}", "settings of the variable", todo)
 
 
 def _column(spec, source):
@@ -231,5 +257,8 @@ def _made(spec, values, taken, source):
     placed: list[Moment | None] = [
         moment_of(moment, days=day) for moment, day in zip(moments, middle, strict=True)
     ]
+    if spec.change:
+        _check_forward(spec, sessions, source)
+        _check_moments(spec, placed)
     labels = pd.DataFrame({"region": [None], "region_a": [None], "region_b": [None]}, dtype=object)
     return Variable(spec.name, values, labels, Measured(spec.name, tuple(placed)))

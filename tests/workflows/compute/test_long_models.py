@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from statsmodels.regression.mixed_linear_model import MixedLM
 
 from workflows.compute.design import DesignRequest
 from workflows.compute.families import Cohort, Family
+from workflows.compute.long_models import NOT_ESTIMABLE
 from workflows.compute.models import run_model
 from workflows.compute.results import ModelSpec
 
@@ -138,4 +140,33 @@ def test_a_negative_variance_between_people_is_counted(people, rng):
     values = 10 + np.stack([noise, -noise + rng.normal(0, 0.1, (30, 5))])
     values[1, :3] = np.nan
     result = run_model(spec(), cohort(people), (family(values, ("pre", "post")),))
-    assert result.problems[0].what.startswith("5 tests of mixed: T1w volume A with a negative")
+    assert "negative in 5 test(s) of mixed: T1w volume A" in result.problems[0].what
+    assert result.problems[0].kind == "note"
+
+
+@pytest.mark.parametrize("kind", ["mixed", "constrained_baseline"])
+def test_an_arm_that_nobody_has_at_follow_up_leaves_the_session_before(people, values, kind):
+    values = values.copy()
+    values[2, 1::2] = np.nan
+    asked = spec(kind, DesignRequest())
+    rows = run_model(asked, cohort(people), (family(values),)).rows
+    before, after = (rows[rows["term"] == f"CBT - WL at ses-{name}"] for name in ("mid", "post"))
+    assert after["p"].isna().all()
+    assert set(after["note"]) == {NOT_ESTIMABLE}
+    table = pd.DataFrame(
+        {
+            "value": values[:, :, 0].ravel(),
+            "wave": np.repeat([0, 1, 2], 30),
+            "who": np.tile(np.arange(30), 3),
+            "cbt": np.tile((people["arm"] == "CBT").astype(float), 3),
+        }
+    ).dropna()
+    first = [] if kind == "constrained_baseline" else [table["cbt"]]
+    waves = [(table["wave"] == wave).astype(float) for wave in (1, 2)]
+    matrix = np.column_stack([np.ones(len(table)), table["cbt"] * waves[0], *waves, *first])
+    other = MixedLM(table["value"], matrix, groups=table["who"]).fit(reml=True)
+    same = np.equal.outer(table["who"].to_numpy(), table["who"].to_numpy())
+    variance = other.scale * np.eye(len(table)) + np.asarray(other.cov_re)[0, 0] * same
+    errors = np.sqrt(np.diag(np.linalg.inv(matrix.T @ np.linalg.solve(variance, matrix))))
+    assert before["estimate"].iloc[0] == pytest.approx(other.params.iloc[1], rel=1e-4)
+    assert before["standard_error"].iloc[0] == pytest.approx(errors[1], rel=1e-3)

@@ -10,8 +10,9 @@ from scipy import stats
 
 from workflows.compute.design import DesignRequest
 from workflows.compute.families import Cohort, Family
+from workflows.compute.model_permutation import PermutationPlan
 from workflows.compute.models import run_model
-from workflows.compute.results import MODEL_COLUMNS, NO_REFERENCE, ONE_ARM, ModelSpec
+from workflows.compute.results import ALL_ARMS, MODEL_COLUMNS, NO_REFERENCE, ONE_ARM, ModelSpec
 
 DATA = Path(__file__).parents[2] / "data"
 N_TESTS = 2000
@@ -466,3 +467,103 @@ def test_a_score_that_changes_alike_in_everybody_is_named(trial):
     people = cohort(people, BDI=np.full(40, -3.0))
     result = run_model(spec("symptoms", score="BDI"), people, (family(baseline, followup),))
     assert result.problems[0].what == "'BDI' changes by -3 in everybody"
+
+
+def test_sites_with_numbers_for_names_are_levels(rng):
+    people = pd.DataFrame(
+        {"arm": ["CBT", "WL"] * 40, "centre": np.tile([1.0, 2, 3, 4, 4, 3, 2, 1], 10)}
+    )
+    shift = people["centre"].map({1: 0, 2: 3, 3: -3, 4: 0}).to_numpy()[:, None]
+    baseline = rng.normal(10, 1, (80, 1))
+    followup = baseline + rng.normal(0, 0.5, (80, 1)) + shift
+    asked = spec(arm_column="arm", block_column="centre", covariates=("centre",))
+    row = run_model(asked, cohort(people), (family(baseline, followup),)).rows.iloc[0]
+    table = people.assign(change=(followup - baseline)[:, 0])
+    other = smf.ols("change ~ arm + C(centre)", table).fit()
+    assert row["df"] == other.df_resid == 75
+    assert row["estimate"] == pytest.approx(other.params["arm[T.WL]"], rel=1e-9)
+    assert row["standard_error"] == pytest.approx(other.bse["arm[T.WL]"], rel=1e-9)
+
+
+def test_a_site_of_which_nobody_has_data_leaves_the_model_as_it_is(rng):
+    people = pd.DataFrame({"arm": ["CBT", "WL"] * 20, "site": ["B", "C", "C", "B"] * 10})
+    baseline = rng.normal(10, 1, (40, 2))
+    followup = baseline + rng.normal(0, 0.5, (40, 2))
+    asked, columns = spec(arm_column="arm", covariates=("site",)), ["estimate", "p", "n"]
+    without = run_model(asked, cohort(people.drop(index=[7])), (
+        family(np.delete(baseline, 7, axis=0), np.delete(followup, 7, axis=0)),)).rows  # fmt: skip
+    people.loc[7, "site"], followup[7] = "A", np.nan
+    result = run_model(asked, cohort(people), (family(baseline, followup),))
+    np.testing.assert_allclose(result.rows[columns], without[columns])
+    assert result.problems == ()
+
+
+def test_a_model_given_baseline_without_a_term_to_test_is_refused(trial):
+    people, baseline, followup = trial
+    asked = spec("baseline_adjusted", arm_column="arm", formula="age")
+    result = run_model(asked, cohort(people), (family(baseline[:, :2], followup[:, :2]),))
+    assert result.rows.empty
+    assert result.problems[0].what == "nothing to test in 'age': a mean given baseline is no change"
+
+
+def test_a_mean_of_all_arms_is_not_called_an_effect(trial):
+    people, baseline, followup = trial
+    asked = spec(arm_column="arm", formula="age")
+    rows = run_model(asked, cohort(people), (family(baseline[:, :2], followup[:, :2]),)).rows
+    assert rows["term"].tolist() == ["mean change"] * 2
+    assert set(rows["note"]) == {ALL_ARMS}
+
+
+def test_change_of_a_score_is_not_tested_against_its_own_baseline(rng):
+    true = rng.normal(25, 6, 60)
+    baseline, followup = (true + rng.normal(0, 4, 60) for _ in range(2))
+    people = pd.DataFrame({"severity": baseline, "age": rng.normal(40, 10, 60)})
+    score = family(baseline[:, None], followup[:, None], "BDI", "score")
+    refused = run_model(spec(moderator="severity"), cohort(people), (score,))
+    assert refused.rows.empty
+    assert refused.problems[0].what == "'severity' is the baseline of score BDI A itself"
+    assert len(run_model(spec(moderator="age"), cohort(people), (score,)).rows) == 1
+    held = run_model(spec(covariates=("severity",)), cohort(people), (score,))
+    assert held.rows["term"].tolist() == ["mean change"]
+
+
+def test_simple_slopes_are_one_deviation_of_those_analysed_from_the_mean(rng):
+    people = pd.DataFrame({"arm": ["A"] * 40 + ["B"] * 40, "severity": rng.normal(0, 1, 80)})
+    people.loc[70:, "severity"] += 30
+    baseline = rng.normal(10, 1, (80, 1))
+    followup = baseline + rng.normal(0, 0.5, (80, 1))
+    followup[70:] = np.nan
+    asked = spec(arm_column="arm", moderator="severity")
+    rows = run_model(asked, cohort(people), (family(baseline, followup),)).rows
+    used = people[:70].assign(change=(followup - baseline)[:70, 0])
+    used["severity"] = (used["severity"] - used["severity"].mean()) / used["severity"].std()
+    other = smf.ols("change ~ arm * severity", used).fit().params
+    high = other["arm[T.B]"] + other["arm[T.B]:severity"]
+    estimate = rows.set_index("term")["estimate"]
+    assert estimate["B - A at severity + 1 SD"] == pytest.approx(high, rel=1e-9)
+
+
+def test_a_test_with_one_person_in_an_arm_has_no_p_by_permutation(rng):
+    people = pd.DataFrame({"arm": ["A"] * 20 + ["B"] * 20})
+    baseline = rng.normal(10, 1, (40, 3))
+    followup = baseline + rng.normal(0, 0.5, (40, 3))
+    followup[21:, 0] = np.nan
+    followup[20, 0] += 5
+    plan = PermutationPlan(199, 0.0, 1)
+    asked = spec(arm_column="arm")
+    rows = run_model(asked, cohort(people), (family(baseline, followup),), plan).rows
+    others = run_model(
+        asked, cohort(people), (family(baseline[:, 1:], followup[:, 1:]),), plan
+    ).rows
+    assert rows["p_fwe"].isna().tolist() == [True, False, False]
+    assert rows["p_fwe"].tolist()[1:] == others["p_fwe"].tolist()
+
+
+def test_an_arm_without_data_of_a_measure_leaves_the_others_to_be_compared(planted):
+    people, baseline, followup = planted
+    followup = np.where((people["arm"] == "WL").to_numpy()[:, None], np.nan, followup)
+    result = asked((people, baseline, followup))
+    row = result.rows.iloc[0]
+    assert row["term"] == "NFB - CBT"
+    assert row["n_per_arm"] == "CBT=20;NFB=20"
+    assert result.problems[0].what == "nobody of the reference arm 'WL' has data of T1w volume A"
