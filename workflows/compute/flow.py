@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from workflows.compute.problems import Problem
+from workflows.compute.problems import NOTE, PROBLEM, Problem
 
 FLOW_COLUMNS = ["step", "detail", "arm", "n", "reason"]
-FLOW_TESTS = ["model", "family", "modality", "measure", "atlas", "p", "n", "n_per_arm", "note"]
+FLOW_TESTS = ["model", "family", "planned", "modality", "measure", "atlas", "p", "n"]
+FLOW_TESTS += ["n_per_arm", "note"]
 SCANNED = frozenset({"used", "found", "excluded", "broken"})
 FAILED = frozenset({"excluded", "broken"})
 ENROLLED = "in participants.tsv"
@@ -212,7 +213,9 @@ def not_analysed(
 
 
 def untested_families(tests: pd.DataFrame) -> list[Problem]:
-    """A problem for each family of which nothing could be tested, with the note of its rows.
+    """Families of which nothing could be tested, with the note of their rows.
+
+    It is a problem where the test was planned, else a note.
 
     Parameters
     ----------
@@ -225,7 +228,8 @@ def untested_families(tests: pd.DataFrame) -> list[Problem]:
             notes = [str(note) for note in part["note"].dropna() if note]
             what = f"nothing could be tested ({notes[0] if notes else 'no values'})"
             where = f"model {model}: {str(family).removeprefix(f'{model}: ')}"
-            problems.append(Problem(what, where, "see flow.tsv for who is missing and why"))
+            kind = PROBLEM if part["planned"].astype(str).eq("True").any() else NOTE
+            problems.append(Problem(what, where, "see flow.tsv for who is missing and why", kind))
     return problems
 
 

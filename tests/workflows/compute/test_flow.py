@@ -99,7 +99,8 @@ CHANGES = pd.DataFrame(
 def made_tests(*rows):
     table = pd.DataFrame(rows, columns=["modality", "measure", "atlas", "p", "n", "n_per_arm"])
     family = "change: " + table["modality"] + " " + table["measure"] + " " + table["atlas"]
-    return table.assign(model="change", family=family, note="too few")[FLOW_TESTS]
+    fields = {"model": "change", "family": family, "planned": True, "note": "too few"}
+    return table.assign(**fields)[FLOW_TESTS]
 
 
 def test_counts_of_remitters_are_not_arms():
@@ -136,6 +137,9 @@ def test_a_family_without_tests_keeps_nobody_and_is_a_problem(visits):
     [problem] = untested_families(tests)
     assert problem.where == "model change: T1w volume DK"
     assert problem.what == "nothing could be tested (too few)"
+    assert problem.kind == "problem"
+    [note] = untested_families(tests.assign(planned=False))
+    assert note.kind == "note"
 
 
 def test_a_model_that_was_not_fitted_loses_everybody(visits):
