@@ -193,6 +193,8 @@ class VariableSettings(Section):
             raise ValueError("give one of score, column and measure")
         if self.session is not None and self.change is not None:
             raise ValueError("give session or change, not both")
+        if self.moment is not None and self.change is not None:
+            raise ValueError("a change has two moments: give them by sessions.moments")
         return self
 
 

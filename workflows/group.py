@@ -223,6 +223,13 @@ def _flow_node(
     return Node(interface, "flow")
 
 
+def planned_days(settings: Settings) -> list[tuple[str, float]]:
+    """Days of each session from the first one on, by the settings."""
+    days = accumulate(settings.sessions.interval_days or (), initial=0.0)
+    known = settings.sessions.interval_days is not None
+    return list(zip(session_order(settings), days, strict=True)) if known else []
+
+
 def _analysis_nodes(
     settings: Settings, asked: list[tuple[str, str]], tables: dict[str, str | list[str]]
 ) -> MapNode:
@@ -233,7 +240,7 @@ def _analysis_nodes(
         network_threshold=correction.network_threshold or 0.0,
         random_seed=settings.random_seed,
         moments=json.dumps(list(settings.sessions.moments.items())),
-        planned_days=list(accumulate(settings.sessions.interval_days or (), initial=0.0)),
+        planned_days=json.dumps(planned_days(settings)),
         **tables,
     )
     nodes = MapNode(analysis, iterfield=["kind", "asked"], name="analyses", mem_gb=2)

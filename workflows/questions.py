@@ -173,6 +173,7 @@ def _mechanism(made: MechanismSettings, group: GroupSettings) -> MechanismSpec:
         covariates=(*made.covariates, *_covariates(group)),
         n_bootstraps=made.n_bootstraps,
         planned=made.planned,
+        site_column=group.sites.column or "",
         arm_column=group.arm_column or "",
         reference_arm=group.reference_arm or "",
         randomised=group.randomised,

@@ -10,7 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from workflows.compute.covariance_structure import Term, term_table
+from workflows.compute.outcomes import PERCENT_TOLERANCE
 from workflows.compute.problems import ModelError, Problem
+from workflows.compute.scale import Scale, percent_improvement
 
 WINDOW = 3
 GAIN_SHARE = 0.25
@@ -42,13 +44,8 @@ class LogRank:
     rows: pd.DataFrame
 
 
-def response_times(
-    scores: np.ndarray,
-    times: np.ndarray,
-    response_pct: float,
-    better: Literal["lower", "higher"] = "lower",
-) -> ResponseTimes:
-    """Time until the score has first improved by a share of its baseline.
+def response_times(scores: np.ndarray, times: np.ndarray, scale: Scale) -> ResponseTimes:
+    """Time until a score is first a response by the rule of its scale.
 
     Parameters
     ----------
@@ -56,38 +53,33 @@ def response_times(
         First occasion: baseline. NaN is missing: a response is then seen at the next score.
     times : np.ndarray, shape (n_occasions,)
         Growing, for example session numbers or days; the baseline is the start.
-    response_pct : float
-        Improvement that counts, in percent of the baseline (50 is usual).
-    better : "lower" or "higher"
+    scale : Scale
+        `response_pct` of the way from the baseline to the best value counts.
 
     Returns
     -------
     ResponseTimes
-        Without a response: censored at the last score. NaN without a baseline above 0 or
-        without a later score.
+        Without a response: censored at the last score. NaN where the percentage cannot be
+        told (no baseline, or it is the best value already) or without a later score.
 
     Raises
     ------
     ValueError
-        Times that do not grow, or a share that is not above 0.
+        Times that do not grow.
     """
     scores, times = np.asarray(scores, dtype=float), np.asarray(times, dtype=float)
     if scores.ndim != 2 or times.shape != (scores.shape[1],) or (np.diff(times) <= 0).any():
         raise ValueError("times: one per occasion, growing")
-    if not response_pct > 0 or better not in ("lower", "higher"):
-        raise ValueError("response_pct: above 0; better: 'lower' or 'higher'")
-    baseline = scores[:, 0]
-    sign = 1 if better == "lower" else -1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        improved = sign * (baseline[:, None] - scores[:, 1:]) / baseline[:, None] * 100
-    reached = improved >= response_pct
+    baseline = np.repeat(scores[:, :1], scores.shape[1] - 1, axis=1)
+    improved = percent_improvement(baseline, scores[:, 1:], scale)
+    reached = improved >= scale.response_pct - PERCENT_TOLERANCE
     later = np.isfinite(scores[:, 1:])
     last = later.shape[1] - 1 - np.argmax(later[:, ::-1], axis=1)
     event = reached.any(axis=1)
     place = np.where(event, np.argmax(reached, axis=1), last)
     note = np.full(len(scores), "", dtype=object)
+    note[~np.isfinite(improved).any(axis=1)] = "percent improvement cannot be told"
     note[~later.any(axis=1)] = "no score after the baseline"
-    note[~(baseline > 0)] = "no baseline above 0"
     usable = note == ""
     return ResponseTimes(
         np.where(usable, times[1:][place] - times[0], np.nan), event & usable, note

@@ -72,6 +72,7 @@ class MechanismSpec:
     covariates: tuple[str, ...] = ()
     n_bootstraps: int = 5000
     planned: bool = False
+    site_column: str = ""
     arm_column: str = ""
     reference_arm: str = ""
     randomised: bool = False
@@ -121,6 +122,7 @@ def run_mechanism(
         A variable is not there, or the model cannot be fitted.
     """
     _check_asked(spec)
+    source = replace(source, level_columns=frozenset({spec.site_column}))
     ready, problems = _ready(spec, source)
     wide = [mediator for mediator in ready.mediators if mediator.values.shape[1] > 1]
     if wide and len(ready.mediators) > 1:

@@ -39,6 +39,7 @@ BUILT_IN = ("interval_days", "fd_change", "icv")
 SCORE = "score"
 OWN_BASELINE = 0.999
 PERMUTED = frozenset({"change", "symptoms", "remission"})
+CHECKS = frozenset({"rank_symptoms", "symptoms_adjusted", "remission"})
 SCORE_KINDS = CORRELATIONS | {"remission"}
 
 
@@ -82,7 +83,8 @@ def run_model(
             problems += unpermuted
         except ModelError as error:
             where = f"model {spec.name}: {error.problem.where}"
-            problems.append(Problem(error.problem.what, where, error.problem.what_to_do))
+            kind = NOTE if spec.kind in CHECKS else error.problem.kind
+            problems.append(replace(error.problem, where=where, kind=kind))
             continue
         if permutation is not None and len(permutation.networks):
             own = {"model": spec.name, "family": f"{spec.name}: {family.name}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -70,6 +70,7 @@ def run_prediction(
     ModelError
         A variable is not there or was not measured before the outcome; too few participants.
     """
+    source = replace(source, level_columns=frozenset({request.site_column}))
     target = _target(request, source)
     clinical = _clinical(request, source)
     brain = {asked.name: variable(asked, source) for asked in request.brain}

@@ -48,7 +48,8 @@ class VariableSpec:
 class Source:
     """Where variables come from.
 
-    `moments` says when each (score, session) was taken, `session_moments` when each session
+    `level_columns` hold levels even where these are numbers (sites). `moments` says when each
+    (score, session) was taken, `session_moments` when each session
     was; what is not there is not known.
     """
 
@@ -56,6 +57,7 @@ class Source:
     families: tuple[Family, ...]
     moments: Mapping[tuple[str, str], str | int | None]
     session_moments: Mapping[str, str | int]
+    level_columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def covariate_columns(names: tuple[str, ...], source: Source) -> tuple[np.ndarra
             labels.append(name)
             continue
         own = _known_column(name, source.cohort.participants)
-        if pd.api.types.is_numeric_dtype(own) and name.lower() not in LEVEL_COLUMNS:
+        coded = name.lower() in LEVEL_COLUMNS or name in source.level_columns
+        if pd.api.types.is_numeric_dtype(own) and not coded:
             columns.append(own.to_numpy(dtype=float))
             labels.append(name)
             continue

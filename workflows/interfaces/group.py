@@ -165,7 +165,7 @@ class _AnalysisInputSpec(BaseInterfaceInputSpec):
     scores_file = File(exists=True, mandatory=True, desc="declared scores of the participants")
     sessions = traits.List(traits.Str, mandatory=True, desc="sessions in the order of time")
     score_sessions = traits.List(traits.Str, mandatory=True, desc="sessions with scores")
-    planned_days = traits.List(traits.Float, desc="days of the sessions by the settings")
+    planned_days = traits.Str("[]", usedefault=True, desc="days of the sessions, as JSON")
     moments = traits.Str("[]", usedefault=True, desc="moments of the sessions, as JSON")
     pair = traits.List(traits.Str, mandatory=True, desc="baseline and follow-up")
     bids_dir = traits.Str(mandatory=True, desc="dataset with participants.tsv and scores")
@@ -296,7 +296,7 @@ def study_of(inputs: TraitedSpec) -> Study:
         tuple(inputs.sessions),
         tuple(inputs.score_sessions),
         tuple(inputs.pair),
-        tuple(inputs.planned_days),
+        tuple((label, float(days)) for label, days in json.loads(inputs.planned_days)),
         tuple((label, moment) for label, moment in json.loads(inputs.moments)),
     )
     return load_study(files, Path(inputs.bids_dir), order)

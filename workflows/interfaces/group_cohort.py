@@ -47,7 +47,7 @@ class StudyOrder:
     sessions: tuple[str, ...]
     score_sessions: tuple[str, ...]
     pair: tuple[str, str]
-    planned_days: tuple[float, ...] = ()
+    planned_days: tuple[tuple[str, float], ...] = ()
     moments: tuple[tuple[str, str | int], ...] = ()
 
 
@@ -154,8 +154,8 @@ def _days(waves: pd.DataFrame, order: StudyOrder, people: list[str]) -> pd.DataF
     keyed = known.set_index(["participant_id", "session_id"])["days_from_baseline"].astype(float)
     for label in labels:
         days[label] = keyed.reindex([(who, label) for who in people]).to_numpy()
-    for label, planned in zip(order.score_sessions, order.planned_days, strict=False):
-        if days[label].isna().all():
+    for label, planned in order.planned_days:
+        if label in days and days[label].isna().all():
             days[label] = planned
     return days
 

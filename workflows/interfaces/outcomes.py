@@ -100,7 +100,7 @@ def taken_in(
     bids_dir: Path, request: ScoreRequest, scanned: tuple[str, ...]
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """Declared scores and composites, SCORE_COLUMNS, and what was set aside."""
-    sessions = tuple(dict.fromkeys([*scanned, *request.sessions]))
+    sessions = tuple(dict.fromkeys([*request.sessions, *scanned]))
     moments = dict.fromkeys(sessions) | request.moments
     intake = take_in_scores(bids_dir, request.rules, scanned, moments)
     names = [rule.name for rule in request.rules]
@@ -111,10 +111,10 @@ def taken_in(
         Problem(text, "scores", "nothing, if this is meant", NOTE) for text in intake.notes
     ]
     tables = [intake.scores]
-    ordered = [label for label in sessions if label in set(intake.scores["session_id"])]
+    first = (from_baseline(intake.scores, sessions, request.pair) or [""])[0]
     for composite in request.composites:
         try:
-            made = composite_score(intake.scores, composite, ordered[0] if ordered else "")
+            made = composite_score(intake.scores, composite, first)
         except ModelError as error:
             problems.append(error.problem)
             continue
@@ -136,28 +136,46 @@ def judged(
 ) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     """Tables of outcomes by the name of their file, and what could not be judged."""
     found = set(scores.loc[scores["value"].notna(), "score"]) & set(request.outcomes)
-    scales = [scale for scale in request.scales if scale.name in found]
-    there = [label for label in sessions if label in set(scores["session_id"])]
-    if not scales or len(there) < 2:
+    known = {
+        scale: from_baseline(scores[scores["score"] == scale.name], sessions, request.pair)
+        for scale in request.scales
+        if scale.name in found
+    }
+    known = {scale: labels for scale, labels in known.items() if len(labels) > 1}
+    if not known:
         return {"outcomes": pd.DataFrame(columns=["participant_id", "score"])}, []
     if people.empty:
         people = people.reindex(scores["participant_id"].unique())
     arms = pd.Series("all", index=people.index, dtype=object)
     if request.arm_column in people:
         arms = people[request.arm_column].map(level_text)
-    known = scores[scores["session_id"].isin(there)]
-    made = participant_outcomes(known, scales, tuple(there), people.index)
-    rates = outcome_rates(made.rows, arms, request.confidence)
+    made = [
+        participant_outcomes(
+            scores[scores["session_id"].isin(labels)], [scale], tuple(labels), people.index
+        )
+        for scale, labels in known.items()
+    ]
+    rows = pd.concat([one.rows for one in made], ignore_index=True)
+    criteria = pd.concat([one.criteria for one in made], ignore_index=True)
+    rates = outcome_rates(rows, arms, request.confidence)
     reference = request.reference_arm or (arms[arms != ""].min() if (arms != "").any() else "")
     tables = {
-        "outcomes": made.rows,
-        "outcome_criteria": made.criteria,
+        "outcomes": rows,
+        "outcome_criteria": criteria,
         "outcome_rates": rates,
         "outcome_differences": rate_differences(rates, str(reference), request.confidence),
-        "completers": _completers(request, made.rows, people, arms),
+        "completers": _completers(request, rows, people, arms),
         **response_courses(request, scores, people, arms),
     }
-    return tables, list(made.problems)
+    return tables, [problem for one in made for problem in one.problems]
+
+
+def from_baseline(
+    scores: pd.DataFrame, sessions: tuple[str, ...], pair: tuple[str, str] | None
+) -> list[str]:
+    """Sessions with values, in the order of time, from the baseline of the models on."""
+    there = list(score_sessions(scores, sessions))
+    return there[there.index(pair[0]) :] if pair and pair[0] in there else there
 
 
 def response_courses(
@@ -166,13 +184,14 @@ def response_courses(
     """Time to response of scores with three or more sessions: curves, and arms compared."""
     curves, tests = [], []
     for scale in request.scales:
-        there = score_sessions(scores[scores["score"] == scale.name], request.sessions)
+        own = scores[scores["score"] == scale.name]
+        there = tuple(from_baseline(own, request.sessions, request.pair))
         if scale.name not in request.outcomes or len(there) < MIN_COURSE:
             continue
         values = score_values(scores, scale.name, (there, list(people.index)))[:, :, 0].T
         places = [request.sessions.index(label) for label in there]
         times = np.array([request.days[p] if request.days else p for p in places], dtype=float)
-        found = response_times(values, times, scale.response_pct, scale.better)
+        found = response_times(values, times, scale)
         known = arms.to_numpy(dtype=object)
         curve = time_to_event(found.time, found.event, known, request.confidence)
         curves.append(curve.assign(score=scale.name))

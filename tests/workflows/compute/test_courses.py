@@ -14,7 +14,9 @@ from workflows.compute.courses import (
     slope_rows,
     sudden_gains,
 )
+from workflows.compute.outcomes import responded
 from workflows.compute.problems import ModelError
+from workflows.compute.scale import Scale
 
 
 def trial(rng, n=60, faster=1.0):
@@ -34,18 +36,30 @@ def test_response_is_the_first_score_that_has_fallen_enough():
             [0, 5, 5, 5],
         ]
     )
-    found = response_times(scores, np.array([0.0, 2, 4, 8]), 50)
+    found = response_times(scores, np.array([0.0, 2, 4, 8]), Scale("BDI", minimum=0))
     np.testing.assert_array_equal(found.time, [4, 2, 4, np.nan, np.nan, np.nan])
     assert found.event.tolist() == [True, False, True, False, False, False]
     assert found.note[3:].tolist() == [
-        "no baseline above 0",
+        "percent improvement cannot be told",
         "no score after the baseline",
-        "no baseline above 0",
+        "percent improvement cannot be told",
     ]
-    rising = response_times(np.array([[10.0, 12, 15]]), np.array([0.0, 1, 2]), 50, "higher")
-    assert (rising.time[0], rising.event[0]) == (2, True)
     with pytest.raises(ValueError, match="growing"):
-        response_times(scores, np.array([0.0, 4, 2, 8]), 50)
+        response_times(scores, np.array([0.0, 4, 2, 8]), Scale("BDI"))
+
+
+@pytest.mark.parametrize(
+    ("scale", "scores", "when"),
+    [
+        (Scale("K10", minimum=10), [30.0, 21, 20], 2),
+        (Scale("GAF", better="higher", maximum=100), [40.0, 62, 70], 2),
+        (Scale("GAF", better="higher", maximum=100), [80.0, 85, 95], 2),
+    ],
+)
+def test_response_over_time_is_the_response_of_the_scale(scale, scores, when):
+    found = response_times(np.array([scores]), np.array([0.0, 1, 2]), scale)
+    assert (found.time[0], found.event[0]) == (when, True)
+    assert responded(np.array(scores[:1]), np.array(scores[2:]), scale)[0] == "yes"
 
 
 def test_log_rank_agrees_with_another_tool():
