@@ -219,7 +219,6 @@ PLACES = [
     ("mechanism undated", "not known when 'age_months' was measured", "sessions.moments"),
     ("mechanism misspelt: settings of the variable", "no session 'pots'", "'post'?"),
     ("prediction small", "6 participants with outcome and predictors, 20 needed", "group results"),
-    ("model mixed", "is negative in 1 test(s) of mixed: T1w volume", "check these measures"),
 ]
 
 
@@ -248,6 +247,12 @@ def test_regions_without_variation_or_values_keep_their_row_and_say_why(bad):
     mixed = bad.table("models/mixed").set_index("region")
     assert mixed.loc["swing", "note"].startswith("negative variance between people")
     assert np.isfinite(mixed.loc["swing", "p"])
+
+
+def test_a_negative_variance_is_counted_in_a_note(bad):
+    table = bad.table("problems").query("where == 'model mixed'")
+    told = table[table["what"].str.contains("is negative in 1 test(s) of mixed: T1w", regex=False)]
+    assert told["kind"].tolist() == ["note"]
 
 
 def test_people_without_baseline_or_covariate_are_counted(bad):
