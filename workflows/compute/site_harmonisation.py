@@ -122,6 +122,19 @@ def apply_harmonisation(learned: Harmonisation, values: np.ndarray, scans: Scans
     return harmonised
 
 
+def relative_scales(learned: Harmonisation) -> Harmonisation:
+    """The same, but only the ratios of the sites' scales are removed, not their mean.
+
+    With a few rows per person the predicted random intercept takes part of the residual, so
+    that the published `spread` is below 1 at every site. Dividing by it makes what varies
+    within people larger, but not the effects that are kept: tests of change would find too
+    little. Here `spread` is divided by its mean over sites (weighted by rows), feature by
+    feature, and what varies within people keeps its size.
+    """
+    counts = np.array(learned.n_rows, dtype=float)
+    return replace(learned, spread=learned.spread / (counts @ learned.spread / counts.sum()))
+
+
 def _members(site, sites):
     return (site.astype(str)[:, None] == np.array(sites, dtype=str)).astype(float)
 

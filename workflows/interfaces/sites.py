@@ -30,6 +30,7 @@ from workflows.compute.site_harmonisation import (
     Scans,
     apply_harmonisation,
     fit_harmonisation,
+    relative_scales,
 )
 from workflows.interfaces.group import save_problems
 from workflows.interfaces.group_tables import load_table, save_table
@@ -236,7 +237,7 @@ def harmonise_edges(
         part = rows_of(design, place[own])
         where = f"{modality} connectivity"
         try:
-            learned = fit_harmonisation(_small_copy(values, own), part)
+            learned = relative_scales(fit_harmonisation(_small_copy(values, own), part))
         except ModelError as error:
             problems.append(_at(error.problem, where))
             continue
@@ -267,7 +268,7 @@ def _harmonised(values, there, design, where):
     part = rows_of(design, there)
     usable = _usable(part)
     try:
-        learned = fit_harmonisation(values, part)
+        learned = relative_scales(fit_harmonisation(values, part))
         made[usable] = apply_harmonisation(learned, values[usable], rows_of(part, usable))
     except ModelError as error:
         return made, [_at(error.problem, where)]

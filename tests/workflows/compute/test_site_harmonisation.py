@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from workflows.compute.problems import ModelError
 from workflows.compute.site_harmonisation import (
     Scans,
     apply_harmonisation,
     fit_harmonisation,
+    relative_scales,
 )
 
 close = np.testing.assert_allclose
@@ -189,3 +191,68 @@ def test_designs_that_cannot_be_learned_are_refused():
     east = np.column_stack([scans.covariates[:, 0], scans.site == "east"]).astype(float)
     with pytest.raises(ModelError, match="'drug' cannot be told apart from sites"):
         fit_harmonisation(values, Scans(scans.site, scans.person, east, ("age", "drug")))
+
+
+def unequal(n_people=80, n_features=1500, effect=0.0):
+    """Two sessions at two sites, four fifths of one arm at one and a fifth of it at the other."""
+    rng = np.random.default_rng(11)
+    person, post = np.repeat(np.arange(n_people), 2), np.tile([0.0, 1.0], n_people)
+    place, arm = person % 2, ((person // 2) % 5 < np.where(person % 2, 1, 4)).astype(float)
+    values = rng.normal(size=(n_people, n_features))[person] + rng.normal(
+        size=(len(person), n_features)
+    )
+    values += 10 + (2 * place + effect * arm * post)[:, None]
+    site = np.array(["A", "B"], dtype=object)[place]
+    names = ("post", "arm", "arm:post")
+    return values, Scans(site, person, np.column_stack([post, arm, arm * post]), names)
+
+
+def change_by_arm(values, scans):
+    """Hedges' g of change by arm (without the correction for small samples), and p."""
+    change, arm = values[1::2] - values[::2], scans.covariates[::2, 1] == 1
+    difference = change[arm].mean(axis=0) - change[~arm].mean(axis=0)
+    squares = sum(
+        ((own - own.mean(axis=0)) ** 2).sum(axis=0) for own in (change[arm], change[~arm])
+    )
+    size = difference / np.sqrt(squares / (len(arm) - 2))
+    return size, stats.ttest_ind(change[arm], change[~arm]).pvalue
+
+
+def with_ratios(values, scans):
+    return apply_harmonisation(relative_scales(fit_harmonisation(values, scans)), values, scans)
+
+
+def test_by_ratios_of_scale_change_by_arm_errs_as_often_as_it_says():
+    values, scans = unequal()
+    error = 3 * np.sqrt(0.05 * 0.95 / values.shape[1])
+    rate = np.mean(change_by_arm(with_ratios(values, scans), scans)[1] < 0.05)
+    assert rate == pytest.approx(0.05, abs=error)
+    published = apply_harmonisation(fit_harmonisation(values, scans), values, scans)
+    assert np.mean(change_by_arm(published, scans)[1] < 0.05) < 0.05 - error
+
+
+def test_by_ratios_of_scale_an_effect_keeps_its_size():
+    values, scans = unequal(effect=0.7)
+    before = change_by_arm(values, scans)[0].mean()
+    assert before == pytest.approx(0.5, abs=0.02)
+    assert change_by_arm(with_ratios(values, scans), scans)[0].mean() == pytest.approx(
+        before, abs=0.02
+    )
+
+
+def test_by_ratios_of_scale_the_scales_of_sites_come_together_around_their_mean():
+    values, scans = cohort(n_people=300)
+    learned = fit_harmonisation(values, scans)
+    relative = relative_scales(learned)
+    weights = np.array(learned.n_rows) / sum(learned.n_rows)
+    close(weights @ relative.spread, 1)
+    close(relative.spread[0] / relative.spread[2], learned.spread[0] / learned.spread[2])
+    close(relative.location, learned.location)
+    after = with_ratios(values, scans)
+
+    def spread(array, site):
+        own = array[scans.site == site]
+        return (own[1::2] - own[::2]).std()
+
+    assert spread(values, "east") / spread(values, "west") == pytest.approx(4, rel=0.05)
+    assert 1 < spread(after, "east") / spread(after, "west") < 1.6

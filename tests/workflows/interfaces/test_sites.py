@@ -88,6 +88,17 @@ def test_combat_takes_the_sites_away_and_keeps_the_change_of_the_arms(study, mon
     assert len(load_table(outputs.problems_file)) == 0
 
 
+def test_combat_keeps_how_much_change_varies(study, monkeypatch):
+    outputs = run(study, monkeypatch, method="combat")
+
+    def variance(file):
+        change = volumes(file)["post"] - volumes(file)["pre"]
+        return change.groupby(np.repeat(["CBT", "WL"], 12)).var().to_numpy().mean()
+
+    before, after = variance(outputs.raw_files), variance(outputs.measures_file)
+    assert after == pytest.approx(before, rel=0.15)
+
+
 def test_edges_are_harmonised_like_regions_and_kept_in_their_rows(study, monkeypatch):
     outputs = run(study, monkeypatch, method="combat", **with_edges(study))
     edges = np.load(outputs.connectivity_file)
