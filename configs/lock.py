@@ -10,26 +10,19 @@ from pathlib import Path
 
 from bids_utils.derivatives import write_json
 from bids_utils.errors import DatasetError, SettingsError
-from configs.settings import (
-    GroupSettings,
-    MechanismSettings,
-    ModelSettings,
-    ProcessSettings,
-    Section,
-    Settings,
-)
+from configs.settings import GroupSettings, Section, Settings
 
 LOCK_FILE = "analysis_lock.json"
 UNNAMED = frozenset({"scores", "composites", "models", "mechanisms", "processes", "predictions"})
-"""Parts of `group` that make analyses of their own and so are locked by name."""
+"""Parts of `group` that are locked with the analyses that they make or that use them."""
 
 
 @dataclass(frozen=True)
 class Lock:
     """What was locked, when, and from which files.
 
-    `shared` is what decides all analyses (sessions, arms, covariates, corrections, seed),
-    `analyses` the definition of each planned one by its name, `inputs` the SHA-256 of each
+    `shared` is what decides all analyses (`shared_settings`), `analyses` the definition of
+    each planned one by its kind and name (`analysis_key`), `inputs` the SHA-256 of each
     table by its path in the dataset, `settings_sha256` that of `shared` and `analyses`.
     """
 
@@ -45,7 +38,7 @@ class Lock:
 class Comparison:
     """Planned analyses that still are as locked, and sentences on what is not.
 
-    Each sentence is (what, where, what to do).
+    `planned` are kinds and names (`analysis_key`). Each sentence is (what, where, what to do).
     """
 
     planned: frozenset[str]
@@ -62,40 +55,38 @@ def main_model(group: GroupSettings) -> str:
     return "baseline_adjusted" if group.arm_column and group.randomised else "change"
 
 
-def planned_analyses(settings: Settings) -> dict[str, object]:
-    """Definition of each planned analysis by its name, besides `shared_settings`.
+def analysis_key(kind: str, name: str) -> str:
+    """Kind (model, mechanism, process, prediction) and name of an analysis as one text."""
+    return f"{kind} {name}"
 
-    Predictions are locked whenever they are declared.
+
+def planned_analyses(settings: Settings) -> dict[str, object]:
+    """Definition of each planned analysis by `analysis_key`, besides `shared_settings`.
+
+    A definition holds the scores that the analysis uses: models are fitted to all outcomes
+    and composites. Predictions are locked whenever they are declared.
     """
     group = settings.group
-    found: dict[str, object] = {main_model(group): main_model(group)}
-    for score in group.scores:
-        if score.role == "outcome":
-            found[f"symptoms_{file_label(score.name)}"] = _plain(score)
-    for made in group.composites:
-        parts = [_plain(score) for score in group.scores if score.name in made.scores]
-        found[f"symptoms_{file_label(made.name)}"] = [_plain(made), *parts]
-    declared: list[ModelSettings | MechanismSettings | ProcessSettings] = [
-        *group.models,
-        *group.mechanisms,
-        *group.processes,
-    ]
-    found |= {part.name: _plain(part) for part in declared if part.planned}
-    return found | {part.name: _plain(part) for part in group.predictions}
+    outcomes = [score.name for score in group.scores if score.role == "outcome"]
+    fitted = [*outcomes, *(made.name for made in group.composites)]
+    models: dict[str, object] = {main_model(group): _scores(group, fitted)}
+    for name in fitted:
+        models[f"symptoms_{file_label(name)}"] = _scores(group, [name])
+    models |= {part.name: _defined(group, part, fitted) for part in group.models if part.planned}
+    kinds: dict[str, dict[str, object]] = {
+        "model": models,
+        "mechanism": {p.name: _defined(group, p) for p in group.mechanisms if p.planned},
+        "process": {p.name: _defined(group, p) for p in group.processes if p.planned},
+        "prediction": {p.name: _defined(group, p) for p in group.predictions},
+    }
+    return {analysis_key(kind, name): x for kind, own in kinds.items() for name, x in own.items()}
 
 
 def shared_settings(settings: Settings) -> dict[str, object]:
-    """Settings that decide every analysis: sessions, the cohort, corrections, the seed."""
-    cohort = {
-        name: value
-        for name, value in settings.group.model_dump(mode="json").items()
-        if name not in UNNAMED
-    }
-    return {
-        "sessions": settings.sessions.model_dump(mode="json"),
-        "group": cohort,
-        "random_seed": settings.random_seed,
-    }
+    """Settings that decide every analysis: how measures are made, the cohort, corrections."""
+    found = settings.model_dump(mode="json")
+    cohort = {name: value for name, value in found["group"].items() if name not in UNNAMED}
+    return found | {"group": cohort}
 
 
 def make_lock(settings: Settings, inputs: Mapping[str, Path], time: str, version: str) -> Lock:
@@ -216,5 +207,28 @@ def _differences(before: object, after: object, place: str = "") -> Iterable[str
         yield f"{place or 'it'} was locked as {before!r} and is {after!r} now"
 
 
-def _plain(section: Section) -> object:
-    return section.model_dump(mode="json")
+def _defined(group: GroupSettings, part: Section, fitted: Iterable[str] = ()) -> dict[str, object]:
+    """Settings of an analysis, and the scores that it is fitted to or names."""
+    plain = part.model_dump(mode="json")
+    return plain | _scores(group, [*fitted, *_named(plain)])
+
+
+def _named(value: object) -> Iterable[str]:
+    """Texts among settings that may be names of scores; of ``BDI@pre`` it is ``BDI``."""
+    if isinstance(value, str):
+        yield value.partition("@")[0]
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _named(part)
+
+
+def _scores(group: GroupSettings, names: Iterable[str]) -> dict[str, object]:
+    """Definitions of those scores and composites that are named, and of composites' scores."""
+    names = set(names)
+    composites = [made for made in group.composites if made.name in names]
+    names |= {name for made in composites for name in made.scores}
+    scores = [score for score in group.scores if score.name in names]
+    return {
+        "scores": {score.name: score.model_dump(mode="json") for score in scores},
+        "composites": {made.name: made.model_dump(mode="json") for made in composites},
+    }

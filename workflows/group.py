@@ -12,7 +12,7 @@ from nipype.pipeline.engine import MapNode, Node, Workflow
 from bids_utils.errors import DatasetError
 from bids_utils.names import strip_label
 from bids_utils.readers.sources import source_stamp
-from configs.lock import Comparison, compare_lock, main_model, read_lock
+from configs.lock import Comparison, analysis_key, compare_lock, main_model, read_lock
 from configs.settings import Settings
 from workflows.compute.models import SCORE_KINDS
 from workflows.interfaces.group import (
@@ -234,12 +234,13 @@ def _analysis_nodes(
     settings: Settings, asked: list[tuple[str, str]], tables: dict[str, str | list[str]]
 ) -> MapNode:
     correction = settings.group.correction
+    moments = [(strip_label(k, "ses"), v) for k, v in settings.sessions.moments.items()]
     analysis = Analysis(
         alpha=settings.group.alpha,
         n_permutations=correction.n_permutations,
         network_threshold=correction.network_threshold or 0.0,
         random_seed=settings.random_seed,
-        moments=json.dumps(list(settings.sessions.moments.items())),
+        moments=json.dumps(moments),
         planned_days=json.dumps(planned_days(settings)),
         **tables,
     )
@@ -264,11 +265,14 @@ def as_locked(asked: list[tuple[str, str]], locked: Comparison | None) -> list[t
     """Analyses of which only those planned that are as they were locked."""
     if locked is None:
         return asked
-    records = [(kind, json.loads(text)) for kind, text in asked]
-    return [
-        (kind, json.dumps({**record, "planned": record["name"] in locked.planned}))
-        for kind, record in records
-    ]
+    return [(kind, json.dumps(_as_locked(kind, json.loads(text), locked))) for kind, text in asked]
+
+
+def _as_locked(kind: str, record: dict[str, object], locked: Comparison) -> dict[str, object]:
+    """Record of an analysis; predictions are planned if they were locked."""
+    is_declared = kind == "prediction" or bool(record["planned"])
+    is_same = analysis_key(kind, str(record["name"])) in locked.planned
+    return record | {"planned": is_declared and is_same}
 
 
 def _change_node(settings: Settings) -> Node:

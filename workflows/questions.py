@@ -103,7 +103,7 @@ def score_request(settings: Settings) -> str:
         moments={strip_label(k, "ses"): v for k, v in settings.sessions.moments.items()},
         sessions=tuple(session_order(settings)),
         days=tuple(accumulate(intervals, initial=0.0)) if intervals else (),
-        pair=settings.sessions.compared,
+        pair=_pair(settings.sessions.compared),
         arm_column=group.arm_column or "",
         reference_arm=group.reference_arm or "",
         characteristics=_covariates(group),
@@ -219,7 +219,12 @@ def _prediction(made: PredictionSettings, group: GroupSettings) -> PredictionReq
 
 
 def _variable(made: VariableSettings) -> VariableSpec:
-    return VariableSpec(**made.model_dump())
+    session = strip_label(made.session, "ses") if made.session else None
+    return VariableSpec(**{**made.model_dump(), "session": session, "change": _pair(made.change)})
+
+
+def _pair(labels: tuple[str, str] | None) -> tuple[str, str] | None:
+    return (strip_label(labels[0], "ses"), strip_label(labels[1], "ses")) if labels else None
 
 
 def session_order(settings: Settings) -> list[str]:

@@ -14,7 +14,22 @@ from configs.lock import (
     read_lock,
     write_lock,
 )
-from configs.settings import GroupSettings, ModelSettings, ScoreSettings, Settings
+from configs.settings import (
+    AnatSettings,
+    AtlasSettings,
+    CompositeSettings,
+    FuncSettings,
+    GroupSettings,
+    MechanismSettings,
+    ModelSettings,
+    PredictionSettings,
+    ProcessSettings,
+    ScoreSettings,
+    SessionSettings,
+    Settings,
+    SourceSettings,
+    VariableSettings,
+)
 
 GROUP = GroupSettings(
     arm_column="group",
@@ -43,7 +58,8 @@ def changed(**values):
 
 
 def test_planned_are_the_main_model_the_outcomes_and_what_says_so():
-    assert list(planned_analyses(SETTINGS)) == ["baseline_adjusted", "symptoms_BDI-2", "dose"]
+    names = ["model baseline_adjusted", "model symptoms_BDI-2", "model dose"]
+    assert list(planned_analyses(SETTINGS)) == names
 
 
 def test_the_lock_keeps_the_bytes_of_the_tables_and_reads_no_score(locked):
@@ -64,10 +80,10 @@ def test_a_lock_is_never_written_again(locked):
 def test_a_changed_definition_makes_that_analysis_exploratory(locked):
     models = (ModelSettings(name="dose", formula="sessions + age", planned=True),)
     comparison = compare_lock(read_lock(locked[0]), changed(models=models))
-    assert comparison.planned == {"baseline_adjusted", "symptoms_BDI-2"}
+    assert comparison.planned == {"model baseline_adjusted", "model symptoms_BDI-2"}
     [(what, where, advice)] = comparison.notices
     assert what == "formula was locked as 'sessions' and is 'sessions + age' now"
-    assert where == f"{LOCK_FILE}: dose"
+    assert where == f"{LOCK_FILE}: model dose"
     assert "exploratory" in advice
 
 
@@ -77,13 +93,126 @@ def test_what_decides_everything_makes_everything_exploratory(locked):
     assert comparison.notices[0][0] == ("group.covariates was locked as [] and is ['age'] now")
 
 
+@pytest.mark.parametrize(
+    ("section", "what"),
+    [
+        (
+            {"atlas": AtlasSettings(name="Schaefer")},
+            "atlas.name was locked as 'DesikanKilliany' and is 'Schaefer' now",
+        ),
+        (
+            {"func": FuncSettings(strategy="36P")},
+            "func.strategy was locked as '24P+CSF+WM' and is '36P' now",
+        ),
+        (
+            {"func": FuncSettings(fd_threshold_mm=0.2)},
+            "func.fd_threshold_mm was locked as 0.5 and is 0.2 now",
+        ),
+        (
+            {"anat": AnatSettings(min_coverage=0.5)},
+            "anat.min_coverage was locked as 0.8 and is 0.5 now",
+        ),
+        (
+            {"sources": SourceSettings(stream="cross")},
+            "sources.stream was locked as None and is 'cross' now",
+        ),
+        (
+            {"sessions": SessionSettings(order=("pre", "post"))},
+            "sessions.order was locked as None and is ['pre', 'post'] now",
+        ),
+    ],
+)
+def test_how_measures_are_made_decides_everything(locked, section, what):
+    comparison = compare_lock(read_lock(locked[0]), SETTINGS.model_copy(update=section))
+    assert comparison.planned == frozenset()
+    [(told, where, advice)] = comparison.notices
+    assert told == what
+    assert where == f"{LOCK_FILE}: settings"
+    assert "exploratory" in advice
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("response_pct", 30.0), ("minimum", 0.0), ("moment", "after"), ("scale", "BDI-II")],
+)
+def test_a_changed_outcome_makes_all_models_that_are_fitted_to_it_exploratory(locked, field, value):
+    scores = (ScoreSettings(name="BDI 2", **{field: value}), GROUP.scores[1])
+    comparison = compare_lock(read_lock(locked[0]), changed(scores=scores))
+    assert comparison.planned == frozenset()
+    told = {where.partition(": ")[2]: what for what, where, _ in comparison.notices}
+    text = f"scores.BDI 2.{field} was locked as None and is {value!r} now"
+    assert told == dict.fromkeys(planned_analyses(SETTINGS), text)
+
+
+def test_a_changed_process_score_leaves_models_of_outcomes_planned(locked):
+    scores = (GROUP.scores[0], ScoreSettings(name="WAI", role="process", minimum=1))
+    comparison = compare_lock(read_lock(locked[0]), changed(scores=scores))
+    assert comparison.planned == set(planned_analyses(SETTINGS))
+
+
+def with_scores(*scores):
+    """A mechanism, a process and a prediction that use scores in different ways."""
+    alliance, both = VariableSettings(score="WAI"), VariableSettings(score="both")
+    column = VariableSettings(column="age")
+    path = MechanismSettings(
+        name="path", mediators=(alliance,), outcome=column, covariates=("Q@pre",), planned=True
+    )
+    process = ProcessSettings(
+        name="weeks", process=alliance, outcome=column, sessions=("1", "2"), planned=True
+    )
+    group = GroupSettings(
+        scores=scores,
+        composites=(CompositeSettings(name="both", scores=("S", "T")),),
+        mechanisms=(path,),
+        processes=(process,),
+        predictions=(PredictionSettings(name="who", target=both, brain=(column,)),),
+    )
+    return Settings(group=group)
+
+
+@pytest.mark.parametrize(
+    ("score", "exploratory"),
+    [
+        ("WAI", {"mechanism path", "process weeks"}),
+        ("Q", {"mechanism path"}),
+        ("T", {"prediction who", "model symptoms_both", "model change"}),
+        ("X", set()),
+    ],
+)
+def test_a_changed_score_makes_what_uses_it_exploratory(score, exploratory):
+    scores = [ScoreSettings(name=name, role="process") for name in ("WAI", "Q", "S", "T", "X")]
+    settings = with_scores(*scores)
+    lock = make_lock(settings, {}, "2030", "1.0")
+    other = with_scores(
+        *(s.model_copy(update={"maximum": 7.0}) if s.name == score else s for s in scores)
+    )
+    comparison = compare_lock(lock, other)
+    assert set(planned_analyses(settings)) - comparison.planned == exploratory
+    for what, _, _ in comparison.notices:
+        assert what == f"scores.{score}.maximum was locked as None and is 7.0 now"
+
+
+def test_analyses_of_two_kinds_with_one_name_are_two_analyses(locked):
+    """The mechanism `dose` was not locked; the model `dose` was."""
+    mechanism = MechanismSettings(
+        name="dose",
+        mediators=(VariableSettings(score="WAI"),),
+        outcome=VariableSettings(score="BDI 2"),
+        planned=True,
+    )
+    comparison = compare_lock(read_lock(locked[0]), changed(mechanisms=(mechanism,)))
+    assert comparison.planned == set(planned_analyses(SETTINGS))
+    [(what, where, _)] = comparison.notices
+    assert (what, where) == ("it was not locked", f"{LOCK_FILE}: mechanism dose")
+
+
 def test_new_and_dropped_analyses_are_told(locked):
     models = (ModelSettings(name="late", formula="age", planned=True),)
     comparison = compare_lock(read_lock(locked[0]), changed(models=models))
-    told = {where.rpartition(" ")[2]: what for what, where, _ in comparison.notices}
+    told = {where.partition(": ")[2]: what for what, where, _ in comparison.notices}
     assert told == {
-        "late": "it was not locked",
-        "dose": "it was locked and is not asked for any more",
+        "model late": "it was not locked",
+        "model dose": "it was locked and is not asked for any more",
     }
 
 
@@ -92,7 +221,7 @@ def test_a_table_that_changed_is_told_and_the_analysis_stays_planned(locked):
     inputs["participants.tsv"].write_text("participant_id\nsub-01\n", encoding="utf-8")
     comparison = compare_lock(read_lock(folder), SETTINGS, inputs)
     assert "participants.tsv is not as it was" in comparison.notices[0][0]
-    assert "dose" in comparison.planned
+    assert "model dose" in comparison.planned
 
 
 def test_without_a_lock_what_is_planned_is_planned(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.names import strip_label
-from configs.lock import planned_analyses
+from configs.lock import analysis_key, planned_analyses
 from configs.settings import (
     CompositeSettings,
     GroupSettings,
@@ -196,5 +196,5 @@ def test_the_lock_and_the_models_agree_on_what_is_planned():
         ),
     )
     settings = Settings(group=group)
-    planned = {spec.name for spec in model_specs(settings) if spec.planned}
+    planned = {analysis_key("model", spec.name) for spec in model_specs(settings) if spec.planned}
     assert planned == set(planned_analyses(settings))
