@@ -126,7 +126,7 @@ def relative_scales(learned: Harmonisation) -> Harmonisation:
     """The same, but only the ratios of the sites' scales are removed, not their mean.
 
     With a few rows per person the predicted random intercept takes part of the residual, so
-    that the published `spread` is below 1 at every site. Dividing by it makes what varies
+    that the mean of the published `spread` is below 1. Dividing by it makes what varies
     within people larger, but not the effects that are kept: tests of change would find too
     little. Here `spread` is divided by its mean over sites (weighted by rows), feature by
     feature, and what varies within people keeps its size.
