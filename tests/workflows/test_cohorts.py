@@ -146,6 +146,7 @@ def write_measures(path, scans, rng, change=0.0):
     write_table(table.assign(value=table["value"] + change * grown), path)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_shared
 def test_a_real_cohort_with_holes_is_accounted_for(shared_dir, call, tmp_path):
     data = shared_dir / "data"

@@ -210,7 +210,8 @@ def test_prediction_stands_beside_a_clinical_model(group):
 
 def test_the_command_tells_problems_and_ends_with_10(study, tmp_path, capsys):
     wrong = json.loads(json.dumps(SETTINGS))
-    wrong["group"] |= {"mechanisms": [], "processes": [], "models": []}
+    wrong["group"] |= {"mechanisms": [], "processes": [], "models": [], "composites": []}
+    wrong["group"] |= {"scores": wrong["group"]["scores"][:1], "correction": {"n_permutations": 19}}
     wrong["group"]["predictions"][0]["brain"] = [{"measure": "volume", "session": "post"}]
     (tmp_path / "settings.yaml").write_text(json.dumps(wrong))
     arguments = [str(study / "bids"), str(tmp_path / "out"), "group"]

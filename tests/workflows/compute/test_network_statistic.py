@@ -190,6 +190,7 @@ def test_wrong_arguments_are_named(rng, change, message):
         network_statistic(made(*planted(rng), rng, 5), network)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_shared
 def test_exact_null_of_two_real_groups_of_connectomes(shared_dir, rng):
     rows, columns = np.triu_indices(219, 1)
