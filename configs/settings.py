@@ -143,8 +143,9 @@ class ModelSettings(Section):
 
     `formula` is the right-hand side in Wilkinson notation over columns of participants.tsv,
     `arm`, and what is known of each pair of sessions: interval_days, fd_change, icv. `test`
-    names its terms that are tested (all of them if empty). `contrasts` are weights of the arms
-    that sum to 0. `moderator` adds its product with the arm and the simple slopes.
+    names its terms that are tested (the arms, or the mean change, if empty). `contrasts` are
+    weights of the arms that sum to 0. `moderator` adds its product with the arm and the simple
+    slopes.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]

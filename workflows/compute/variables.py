@@ -115,7 +115,7 @@ def covariate_columns(names: tuple[str, ...], source: Source) -> tuple[np.ndarra
     for name in names:
         score, mark, session = name.partition(AT)
         if mark:
-            spec = VariableSpec(score=score, session=session)
+            spec = VariableSpec(score=score, session=session.removeprefix("ses-"))
             columns.append(variable(spec, source).single)
             labels.append(name)
             continue
