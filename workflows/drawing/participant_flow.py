@@ -108,7 +108,9 @@ def _with_reasons(levels, rows):
     if not levels:
         return levels
     texts: dict[int, list[str]] = {}
-    for row in rows.itertuples():
+    what = ["step", "detail", "reason"]
+    by_arm = rows.groupby(what, sort=False)["arm"].transform(lambda arms: (arms != ALL).any())
+    for row in rows[~((rows["arm"] == ALL) & by_arm.astype(bool))].itertuples():
         place = _place_of(levels, row)
         arm = "" if str(row.arm) == ALL else f"{row.arm}: "
         words = _lines(f"{row.n:.0f}  {arm}{row.reason}", WIDTH_IN - NAME_IN - 0.4, most=1)

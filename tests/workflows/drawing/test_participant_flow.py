@@ -114,3 +114,14 @@ def test_long_names_of_six_arms_do_not_overlap(flow):
 def test_a_table_without_steps_is_refused():
     with pytest.raises(ValueError, match="flow"):
         participant_flow(pd.DataFrame(columns=FLOW_COLUMNS))
+
+
+def test_a_reason_counted_by_arm_is_not_said_again_for_all(flow):
+    lost = [
+        ("not analysed", "", arm, n, "left") for arm, n in (("all", 3), ("CBT", 1), ("wait", 2))
+    ]
+    rows = pd.DataFrame(lost, columns=flow.columns)
+    figure = participant_flow(pd.concat([flow, rows], ignore_index=True))
+    text = " ".join(one.get_text() for one in figure.axes[0].texts)
+    assert "1  CBT: left" in text
+    assert "3  left" not in text
