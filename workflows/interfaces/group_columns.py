@@ -108,6 +108,14 @@ DESCRIPTIONS: dict[str, str] = {
     "counted": "observed: people with a known outcome; worst case: missing is the worse outcome.",
     "n_with_outcome": "Participants with the outcome.",
     "n_missing": "Participants without a known outcome.",
+    "expected_correlation": (
+        "Correlation of change with baseline that measurement error alone makes: "
+        "-sqrt((1 - reliability) / 2)."
+    ),
+    "corrected_slope": (
+        "Slope of true change on true baseline, arms held constant (Blomqvist 1977); the observed "
+        "slope is not given, since error alone makes it negative."
+    ),
     "rate": "Share of participants with the outcome, 0 to 1, with Wilson's interval.",
     "reference": "Arm that is compared with.",
     "difference": "Rate of the arm minus rate of the reference, with Newcombe's interval.",

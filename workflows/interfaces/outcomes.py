@@ -24,6 +24,7 @@ from workflows.compute.completers import compare_completers
 from workflows.compute.composite import CompositeSpec, composite_score
 from workflows.compute.courses import log_rank, response_times
 from workflows.compute.design import level_text
+from workflows.compute.outcome_baselines import baseline_slopes
 from workflows.compute.outcome_rates import outcome_rates, rate_differences
 from workflows.compute.outcomes import participant_outcomes
 from workflows.compute.problems import NOTE, ModelError, Problem, problem_table
@@ -164,6 +165,7 @@ def judged(
         "outcome_criteria": criteria,
         "outcome_rates": rates,
         "outcome_differences": rate_differences(rates, str(reference), request.confidence),
+        "outcome_baselines": baseline_slopes(rows, known, arms, request.confidence),
         "completers": _completers(request, rows, people, arms),
         **response_courses(request, scores, people, arms),
     }
