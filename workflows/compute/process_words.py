@@ -48,7 +48,7 @@ def _sentence(row, term, alpha):
     shown = np.isfinite(row["p"]) and row["p"] <= alpha
     process, outcome = str(row["process"]), str(row["outcome"])
     analysis = str(row["analysis"]).partition(":")[0]
-    if term.startswith("within-person"):
+    if term.startswith("within-person effect"):
         when = "the same session" if analysis.startswith("same") else "the next session"
         given = ", given the outcome before," if "given the outcome before" in analysis else ""
         lead = f"When a person's {process} is one unit above that person's own mean, {outcome} in "

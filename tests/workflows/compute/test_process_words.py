@@ -41,3 +41,15 @@ def test_paths_that_are_no_findings_are_left_to_the_table():
         "Correlation of changes: -0.5 (interval -0.7 to -0.2)."
     ]
     assert len(process_cautions(table)) == 1
+
+
+def test_a_correlation_of_the_first_occasion_is_not_called_an_effect_on_the_next():
+    row = {
+        "analysis": "cross-lagged, apart from stable differences between people",
+        "process": "WAI",
+        "outcome": "BDI",
+        "term": "within-person correlation at the first occasion",
+        **{"estimate": 0.3, "ci_low": 0.1, "ci_high": 0.5, "p": 0.01, "note": ""},
+    }
+    said = process_sentences(pd.DataFrame([row]), 0.05)
+    assert said == ["Within-person correlation at the first occasion: +0.3 (interval 0.1 to 0.5)."]
