@@ -10,12 +10,15 @@ import numpy as np
 
 from workflows.compute.design import Design, Term, centred, full_rank
 from workflows.compute.families import Family
+from workflows.compute.kenward_roger import kenward_roger
 from workflows.compute.mixed import MixedFit, random_intercept
 from workflows.compute.mixed_slope import random_slope
 from workflows.compute.problems import ModelError, Problem
 from workflows.compute.regression import Fit
 
 DAYS_PER_WEEK = 7.0
+MOST_ROWS = 1500
+KENWARD_ROGER = "standard error and df by Kenward and Roger (1997)"
 NOT_ESTIMABLE = "not tested: an arm or a level has nobody in this session"
 
 
@@ -110,6 +113,7 @@ def fit_long(
         mixed = random_slope(values, matrix, scans.person, scans.weeks, weights)
     else:
         mixed = random_intercept(values, matrix, scans.person, weights)
+        mixed = _small_sample(mixed, values, (matrix, scans.person), weights)
     counts = _counts(design, family)
     start = 0
     for place, terms in enumerate(scans.terms):
@@ -177,6 +181,25 @@ def _hidden(fit, unknown):
         standard_error=fit.standard_error * keep,
         df=fit.df * keep,
         note=note,
+    )
+
+
+def _small_sample(mixed, values, scans, weights):
+    """Fit of a single outcome with Kenward-Roger's standard errors and degrees of freedom."""
+    rows = np.isfinite(values[:, 0]) & np.isfinite(scans[0]).all(axis=1)
+    single = values.shape[1] == 1 and rows.sum() <= MOST_ROWS
+    if not single or mixed.negative[0] or not np.isfinite(mixed.variance_person[0]):
+        return mixed
+    variances = float(mixed.variance_person[0]), float(mixed.variance_residual[0])
+    error, df = mixed.standard_error.copy(), mixed.df.copy()
+    for place in np.flatnonzero(weights.any(axis=1)):
+        made = kenward_roger(scans[0][rows], scans[1][rows], weights[place], variances)
+        error[place], df[place] = made.standard_error, made.df
+    return replace(
+        mixed,
+        standard_error=error,
+        df=df,
+        note=np.array(["; ".join(t for t in (mixed.note[0], KENWARD_ROGER) if t)], dtype=object),
     )
 
 

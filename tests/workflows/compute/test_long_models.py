@@ -170,3 +170,15 @@ def test_an_arm_that_nobody_has_at_follow_up_leaves_the_session_before(people, v
     errors = np.sqrt(np.diag(np.linalg.inv(matrix.T @ np.linalg.solve(variance, matrix))))
     assert before["estimate"].iloc[0] == pytest.approx(other.params.iloc[1], rel=1e-4)
     assert before["standard_error"].iloc[0] == pytest.approx(errors[1], rel=1e-3)
+
+
+def test_a_single_outcome_has_the_small_sample_errors_and_says_so(people, values):
+    values = values[[0, 2]].copy()
+    values[1, 20:] = np.nan
+    asked, who = spec(), cohort(people)
+    alone = run_model(asked, who, (family(values[:, :, :1], ("pre", "post")),)).rows.iloc[0]
+    among = run_model(asked, who, (family(values, ("pre", "post")),)).rows.iloc[0]
+    assert alone["estimate"] == pytest.approx(among["estimate"])
+    assert "Kenward and Roger" in alone["note"]
+    assert "Kenward and Roger" not in among["note"]
+    assert 1 <= alone["standard_error"] / among["standard_error"] < 1.1
