@@ -200,6 +200,12 @@ def test_the_symptoms_themselves_are_modelled_with_everybody_in_the_mixed_model(
     assert post["ci_low"] < -4 < post["ci_high"]
 
 
+def test_scores_of_what_may_carry_the_treatment_are_never_the_planned_question(group):
+    rows = read_table(group / "models" / "baseline_adjusted.tsv").set_index("measure")["planned"]
+    assert set(rows.loc[["BDI"]].astype(str)) == {"True"}
+    assert set(rows.loc[["WAI"]].astype(str)) == {"False"}
+
+
 def test_prediction_stands_beside_a_clinical_model(group):
     scores = read_table(group / "models" / "prediction_early.tsv")
     assert {"mean", "clinical", "brain", "clinical+brain", "difference"} <= set(scores["predictor"])

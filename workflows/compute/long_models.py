@@ -28,13 +28,15 @@ class LongRequest:
 
     With "sessions" each later session has its own effect, with "days" there is one slope
     per week. `constrained` gives the arms one mean at the first session (for randomised
-    trials). `days` is n_sessions x n_participants, needed for "days" only.
+    trials). `days` is n_sessions x n_participants, needed for "days" only. `single`: the whole
+    family is one test, which gets Kenward-Roger's standard errors.
     """
 
     time: Literal["sessions", "days"] = "sessions"
     random: Literal["intercept", "slope"] = "intercept"
     constrained: bool = False
     days: np.ndarray | None = field(default=None, repr=False)
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def fit_long(
         mixed = random_slope(values, matrix, scans.person, scans.weeks, weights)
     else:
         mixed = random_intercept(values, matrix, scans.person, weights)
-        mixed = _small_sample(mixed, values, (matrix, scans.person), weights)
+        if request.single:
+            mixed = _small_sample(mixed, values, (matrix, scans.person), weights)
     counts = _counts(design, family)
     start = 0
     for place, terms in enumerate(scans.terms):
@@ -187,8 +190,7 @@ def _hidden(fit, unknown):
 def _small_sample(mixed, values, scans, weights):
     """Fit of a single outcome with Kenward-Roger's standard errors and degrees of freedom."""
     rows = np.isfinite(values[:, 0]) & np.isfinite(scans[0]).all(axis=1)
-    single = values.shape[1] == 1 and rows.sum() <= MOST_ROWS
-    if not single or mixed.negative[0] or not np.isfinite(mixed.variance_person[0]):
+    if rows.sum() > MOST_ROWS or mixed.negative[0] or not np.isfinite(mixed.variance_person[0]):
         return mixed
     variances = float(mixed.variance_person[0]), float(mixed.variance_residual[0])
     error, df = mixed.standard_error.copy(), mixed.df.copy()

@@ -190,14 +190,10 @@ def prepared(
 def fitted(model: FamilyModel, permutation: Permuted | None = None) -> Iterator[pd.DataFrame]:
     """Rows of one family, block by block of its tests."""
     spec, start = model.spec, 0
+    if spec.kind in LONG_KINDS:
+        yield from _fitted_long(model)
+        return
     for block in model.family.blocks():
-        if spec.kind in LONG_KINDS:
-            request = _long_request(model)
-            for design, family, fit in fit_long(
-                model.design, block, request, spec.min_participants
-            ):
-                yield family_rows(spec, family, fit, design)
-            continue
         part = replace(model, family=block)
         rows = family_rows(spec, block, _fit(part), model.design)
         if permutation is not None:
@@ -205,6 +201,13 @@ def fitted(model: FamilyModel, permutation: Permuted | None = None) -> Iterator[
             rows = rows.assign(p_fwe=p_fwe, fwe_method=permutation.method)
         start += len(block.labels)
         yield rows
+
+
+def _fitted_long(model):
+    spec, request = model.spec, _long_request(model)
+    for block in model.family.blocks():
+        for design, family, fit in fit_long(model.design, block, request, spec.min_participants):
+            yield family_rows(spec, family, fit, design)
 
 
 def negative_variances(spec: ModelSpec, rows: pd.DataFrame) -> list[Problem]:
@@ -231,7 +234,7 @@ def _long_request(model):
     if len(model.cohort.days):
         days = model.cohort.days.reindex(columns=list(family.sessions)).to_numpy(dtype=float).T
     constrained = spec.kind == "constrained_baseline"
-    return LongRequest(spec.time, spec.random, constrained, days)
+    return LongRequest(spec.time, spec.random, constrained, days, len(family.labels) == 1)
 
 
 def _reference(spec, family, people, usable):

@@ -109,9 +109,9 @@ def score_families(
         sessions = tuple(order.score_sessions[place] for place in there)
         both = set(order.pair) <= set(sessions)
         pair = tuple(map(sessions.index, order.pair)) if both else (0, len(sessions) - 1)
-        families.append(
-            Family(SCORE, str(name), "", "points", labels, values[there], sessions, pair)
-        )
+        texts = (SCORE, str(name), "", "points")
+        process = (scores.loc[scores["score"] == name, "role"] == "process").all()
+        families.append(Family(*texts, labels, values[there], sessions, pair, bool(process)))
     return tuple(families)
 
 

@@ -182,3 +182,13 @@ def test_a_single_outcome_has_the_small_sample_errors_and_says_so(people, values
     assert "Kenward and Roger" in alone["note"]
     assert "Kenward and Roger" not in among["note"]
     assert 1 <= alone["standard_error"] / among["standard_error"] < 1.1
+
+
+def test_the_last_test_of_a_large_family_is_fitted_like_the_others(people, values, monkeypatch):
+    values = values[[0, 2]].copy()
+    values[1, 20:] = np.nan
+    tests = (family(values, ("pre", "post")),)
+    whole = run_model(spec(), cohort(people), tests).rows
+    monkeypatch.setattr("workflows.compute.families.BLOCK", 4)
+    parts = run_model(spec(), cohort(people), tests).rows
+    pd.testing.assert_frame_equal(parts, whole)
