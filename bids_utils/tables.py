@@ -35,18 +35,33 @@ def read_text_table(path: Path) -> pd.DataFrame:
                 f"{path}, line {number}: {len(cells)} cells, but the header has {len(columns)}; "
                 "cells must be separated by tabs"
             )
-    rows = [[_value(cell) for cell in cells] for _, cells in lines[1:]]
+    rows = [[cell_value(cell) for cell in cells] for _, cells in lines[1:]]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
-def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+def read_utf8(path: Path) -> str:
+    """Text of a file without its byte order mark.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read or is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
-    numbered = enumerate(text.split("\n"), start=1)
+
+
+def cell_value(cell: str) -> str | None:
+    """Text of a cell; None for one without a value."""
+    return None if cell.lower() in MISSING else cell
+
+
+def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    numbered = enumerate(read_utf8(path).split("\n"), start=1)
     return [(n, [_unquote(c) for c in line.split("\t")]) for n, line in numbered if line.strip()]
 
 
@@ -61,7 +76,3 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     twice = {name for name in columns if columns.count(name) > 1}
     if twice:
         raise DatasetError(f"{path}: two columns are called {min(twice)!r}; rename one of them")
-
-
-def _value(cell: str) -> str | None:
-    return None if cell.lower() in MISSING else cell

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import accumulate
 from pathlib import Path
 
 from nipype.interfaces.utility import IdentityInterface, Merge
@@ -25,7 +24,13 @@ from workflows.interfaces.group import (
 from workflows.interfaces.measure_sources import CollectSources, Intake
 from workflows.interfaces.outcomes import PatientOutcomes
 from workflows.interfaces.sites import HarmoniseSites
-from workflows.questions import analyses_of, score_request, session_order
+from workflows.questions import (
+    analyses_of,
+    planned_days,
+    score_request,
+    session_moments,
+    session_order,
+)
 
 DERIVED_TABLES = (
     "sub-*/ses-*/anat/*_morph.tsv",
@@ -223,25 +228,17 @@ def _flow_node(
     return Node(interface, "flow")
 
 
-def planned_days(settings: Settings) -> list[tuple[str, float]]:
-    """Days of each session from the first one on, by the settings."""
-    days = accumulate(settings.sessions.interval_days or (), initial=0.0)
-    known = settings.sessions.interval_days is not None
-    return list(zip(session_order(settings), days, strict=True)) if known else []
-
-
 def _analysis_nodes(
     settings: Settings, asked: list[tuple[str, str]], tables: dict[str, str | list[str]]
 ) -> MapNode:
     correction = settings.group.correction
-    moments = [(strip_label(k, "ses"), v) for k, v in settings.sessions.moments.items()]
     analysis = Analysis(
         alpha=settings.group.alpha,
         n_permutations=correction.n_permutations,
         network_threshold=correction.network_threshold or 0.0,
         random_seed=settings.random_seed,
-        moments=json.dumps(moments),
-        planned_days=json.dumps(planned_days(settings)),
+        moments=json.dumps(list(session_moments(settings).items())),
+        planned_days=json.dumps(list(planned_days(settings).items())),
         **tables,
     )
     nodes = MapNode(analysis, iterfield=["kind", "asked"], name="analyses", mem_gb=2)

@@ -9,12 +9,13 @@ from pydantic import TypeAdapter
 
 from bids_utils.names import strip_label
 from bids_utils.phenotype import ScoreRule
-from configs.lock import file_label
+from configs.lock import file_label, main_model
 from configs.scales import complete_score
 from configs.settings import (
     GroupSettings,
     MechanismSettings,
     ModelSettings,
+    Moment,
     PredictionSettings,
     ProcessSettings,
     ScoreSettings,
@@ -54,7 +55,7 @@ def model_specs(settings: Settings) -> list[ModelSpec]:
     The model of all sessions is fitted where people lack one or there are more than two.
     """
     group = settings.group
-    adjusted = bool(group.arm_column) and group.randomised
+    adjusted = main_model(group) == "baseline_adjusted"
     change = ModelSpec(
         "change",
         "change",
@@ -84,14 +85,13 @@ def model_specs(settings: Settings) -> list[ModelSpec]:
 def score_request(settings: Settings) -> str:
     """What the scores of a study are asked, as JSON of ScoreRequest."""
     group = settings.group
-    scales = {score.name: scale_of(score) for score in group.scores}
+    scales = scales_of(group)
     composites = tuple(
         CompositeSpec(
             made.name, tuple(scales[name] for name in made.scores), made.min_share, made.better
         )
         for made in group.composites
     )
-    intervals = settings.sessions.interval_days
     request = ScoreRequest(
         scales=tuple(scales.values()),
         outcomes=tuple(score.name for score in group.scores if score.role == "outcome"),
@@ -100,9 +100,9 @@ def score_request(settings: Settings) -> str:
             for score, scale in zip(group.scores, scales.values(), strict=True)
         ),
         composites=composites,
-        moments={strip_label(k, "ses"): v for k, v in settings.sessions.moments.items()},
+        moments=session_moments(settings),
         sessions=tuple(session_order(settings)),
-        days=tuple(accumulate(intervals, initial=0.0)) if intervals else (),
+        days=tuple(planned_days(settings).values()),
         pair=_pair(settings.sessions.compared),
         arm_column=group.arm_column or "",
         reference_arm=group.reference_arm or "",
@@ -116,6 +116,11 @@ def scale_of(score: ScoreSettings) -> Scale:
     """Scale of a declared score, filled from scales.yaml."""
     known = complete_score(score.model_dump(exclude_none=True))
     return Scale(**known.model_dump(exclude={"scale", "sources"}))
+
+
+def scales_of(group: GroupSettings) -> dict[str, Scale]:
+    """Scale of each declared score by its name."""
+    return {score.name: scale_of(score) for score in group.scores}
 
 
 def _score_specs(score: Scale, change: ModelSpec) -> list[ModelSpec]:
@@ -195,7 +200,6 @@ def _process(made: ProcessSettings, group: GroupSettings) -> ProcessSpec:
 
 
 def _prediction(made: PredictionSettings, group: GroupSettings) -> PredictionRequest:
-    scales = {score.name: scale_of(score) for score in group.scores}
     return PredictionRequest(
         name=made.name,
         target=_variable(made.target),
@@ -209,7 +213,7 @@ def _prediction(made: PredictionSettings, group: GroupSettings) -> PredictionReq
         site_column=group.sites.column or "",
         arm_column=group.arm_column or "",
         randomised=group.randomised,
-        scale=scales.get(made.target.score or ""),
+        scale=scales_of(group).get(made.target.score or ""),
         n_folds=made.n_folds,
         n_repeats=made.n_repeats,
         n_permutations=made.n_permutations,
@@ -230,6 +234,19 @@ def _pair(labels: tuple[str, str] | None) -> tuple[str, str] | None:
 def session_order(settings: Settings) -> list[str]:
     """Labels of the sessions in the order of time; empty if dates decide."""
     return [strip_label(label, "ses") for label in settings.sessions.order or ()]
+
+
+def session_moments(settings: Settings) -> dict[str, Moment]:
+    """When each session was in the course of treatment."""
+    return {strip_label(k, "ses"): moment for k, moment in settings.sessions.moments.items()}
+
+
+def planned_days(settings: Settings) -> dict[str, float]:
+    """Days of each session from the first one on, by the settings; empty if they do not say."""
+    intervals = settings.sessions.interval_days
+    if intervals is None:
+        return {}
+    return dict(zip(session_order(settings), accumulate(intervals, initial=0.0), strict=True))
 
 
 def _json(form: type, made: object) -> str:

@@ -26,7 +26,7 @@ from bids_utils.derivatives import (
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.filters import read_filters
 from bids_utils.index import Selection
-from bids_utils.names import nearest, strip_label, with_prefix
+from bids_utils.names import nearest, with_prefix
 from bids_utils.plan import LEDGER_DICTIONARY, ParticipantPlan, Plan, PlanRequest, make_plan
 from bids_utils.readers.sources import READERS, SAME_NAME
 from configs.atlases import find_atlas
@@ -45,6 +45,7 @@ from workflows.participant import (
 )
 from workflows.plugin import LocalPlugin
 from workflows.progress import NodeProgress
+from workflows.questions import session_moments
 from workflows.records import (
     Record,
     crash_folder,
@@ -200,7 +201,7 @@ def make_cohort_plan(options: Options, settings: Settings) -> Plan:
         bids_dir=options.bids_dir,
         order=settings.sessions.order,
         interval_days=settings.sessions.interval_days,
-        moments=tuple(strip_label(label, "ses") for label in settings.sessions.moments),
+        moments=tuple(session_moments(settings)),
         tr_tolerance_s=settings.func.tr_tolerance_s,
         selection=Selection(
             options.participant_label, options.session_label, options.task_id, filters

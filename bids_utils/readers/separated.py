@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bids_utils.errors import DatasetError
-from bids_utils.tables import MISSING
+from bids_utils.tables import cell_value, read_utf8
 
 SEPARATORS = ("\t", ";", ",")
 SHOWN = 5
@@ -26,12 +26,7 @@ def read_separated(path: Path) -> pd.DataFrame:
         The file cannot be read, is empty, or a line has more or fewer cells than the header;
         the message names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+    text = read_utf8(path)
     separator = _separator(path, text)
     lines = [line for line in csv.reader(text.splitlines(), delimiter=separator)]
     header = [cell.strip() for cell in lines[0]]
@@ -42,7 +37,7 @@ def read_separated(path: Path) -> pd.DataFrame:
     for number, line in rows.items():
         if len(line) != len(header):
             raise DatasetError(_uneven(path, number, len(line), len(header), separator))
-    cells = [[_value(cell.strip()) for cell in line] for line in rows.values()]
+    cells = [[cell_value(cell.strip()) for cell in line] for line in rows.values()]
     return pd.DataFrame(cells, index=list(rows), columns=header, dtype=object)
 
 
@@ -92,7 +87,3 @@ def _uneven(path: Path, number: int, n_cells: int, n_columns: int, separator: st
     if separator == "," and n_cells > n_columns:
         advice += ", and numbers written with a point (4.5), not with a decimal comma"
     return f"{path}, line {number}: {n_cells} cells, but the header has {n_columns}; {advice}"
-
-
-def _value(cell: str) -> str | None:
-    return None if cell.lower() in MISSING else cell

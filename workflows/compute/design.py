@@ -73,6 +73,11 @@ class Design:
             terms=tuple(replace(term, weights=np.append(term.weights, 0)) for term in self.terms),
         )
 
+    def counts(self, present: np.ndarray) -> np.ndarray:
+        """Participants of each arm among those `present` (n_participants x n_tests)."""
+        members = np.array([self.arms == level for level in self.levels], dtype=int)
+        return members @ present.astype(int)
+
     @property
     def weights(self) -> np.ndarray:
         """Weights of all terms, n_terms x n_columns."""

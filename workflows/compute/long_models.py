@@ -263,8 +263,7 @@ def _counts(design, family):
     """Participants with a value in any session, of each arm, n_arms x n_tests."""
     usable = np.isfinite(design.matrix).all(axis=1)
     present = np.isfinite(family.values).any(axis=0) & usable[:, None]
-    members = np.array([design.arms == level for level in design.levels], dtype=int)
-    return members @ present.astype(int)
+    return design.counts(present)
 
 
 def _as_fit(mixed: MixedFit, part, counts, min_participants):

@@ -35,11 +35,11 @@ from workflows.compute.temporal_order import (
     moment_of,
 )
 from workflows.compute.variables import (
-    AT,
     Source,
     Variable,
     VariableSpec,
     covariate_columns,
+    score_at,
     variable,
 )
 
@@ -172,8 +172,8 @@ def _late_covariates(spec, source):
     """Scores among the covariates that were not certainly taken before treatment."""
     found = []
     for name in spec.covariates:
-        score, mark, session = name.partition(AT)
-        taken = variable(VariableSpec(score=score, session=session), source) if mark else None
+        score = score_at(name)
+        taken = variable(score, source) if score is not None else None
         if taken and any(m is None or m.phase != "before" for m in taken.measured.moments):
             found.append(name)
     return tuple(found)

@@ -34,6 +34,7 @@ from workflows.compute.results import (
     ModelSpec,
     family_rows,
 )
+from workflows.compute.scale import Scale, reached
 
 BUILT_IN = ("interval_days", "fd_change", "icv")
 SCORE = "score"
@@ -303,8 +304,7 @@ def _without_small_arms(model, partner):
     usable = np.isfinite(design.matrix).all(axis=1)
     usable &= np.isfinite(partner[1]) if partner else True
     present = np.isfinite(family.change) & usable[:, None]
-    members = np.array([design.arms == level for level in design.levels], dtype=int)
-    small = (members @ present.astype(int) < MIN_ARM).any(axis=0)
+    small = (design.counts(present) < MIN_ARM).any(axis=0)
     if not small.any():
         return family
     return replace(family, values=np.where(small, np.nan, family.values))
@@ -363,8 +363,8 @@ def _with_score(spec: ModelSpec, cohort: Cohort) -> np.ndarray:
 
 def _remitted(spec, cohort):
     followup = _score_sides(spec, cohort).followup
-    reached = followup <= spec.remission if spec.better == "lower" else followup >= spec.remission
-    status = np.where(np.isfinite(followup), reached, np.nan)
+    good = reached(followup, spec.remission, Scale(spec.score, spec.better))
+    status = np.where(np.isfinite(followup), good, np.nan)
     for value, text in ((1, "remitted"), (0, "did not remit")):
         if (status == value).sum() < 2:
             what = f"fewer than 2 participants {text} on {spec.score}"

@@ -10,6 +10,8 @@ import pandas as pd
 from scipy import stats
 from scipy.special import logit
 
+from workflows.compute import outcome_rates
+
 CONTINUOUS = ("r", "R2", "MAE")
 BINARY = ("AUC", "Brier", "Brier skill")
 CALIBRATION = ("calibration intercept", "calibration slope")
@@ -210,11 +212,8 @@ def calibration_curve(
 
 def wilson_interval(hits: np.ndarray, confidence: float) -> tuple[float, float]:
     """Interval of a share (Wilson 1927); `hits` holds 0 and 1."""
-    z, n = stats.norm.ppf((1 + confidence) / 2), len(hits)
-    share = float(np.mean(hits))
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return float(middle - half), float(middle + half)
+    low, high = outcome_rates.wilson_interval(np.sum(hits), len(hits), confidence)
+    return float(low), float(high)
 
 
 def _score_samples(found, differences, weights):

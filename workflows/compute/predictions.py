@@ -22,11 +22,10 @@ from workflows.compute.treatment_selection import (
     treatment_selection,
 )
 from workflows.compute.variables import (
-    AT,
     Source,
-    Variable,
     VariableSpec,
     covariate_columns,
+    score_at,
     variable,
 )
 
@@ -74,7 +73,8 @@ def run_prediction(
     target = _target(request, source)
     clinical = _clinical(request, source)
     brain = {asked.name: variable(asked, source) for asked in request.brain}
-    _check_moments(request, source, [*brain.values()])
+    for own in brain.values():
+        _check_first(request, own, source)
     _check_columns(request, source, target)
     people = source.cohort.participants
     sites = None
@@ -136,26 +136,19 @@ def _clinical(request, source):
     return pd.DataFrame(columns, index=source.cohort.participants.index)
 
 
-def _check_moments(request, source, found: list[Variable]):
-    for own in found:
-        _check_first(request, own, source)
-
-
 def _check_columns(request, source, target):
     """Refuse columns and confounds that hold the outcome, or what was measured with it."""
     people = source.cohort.participants
-    for name in request.confounds:
-        score, mark, session = name.partition(AT)
-        if mark:
-            _check_first(
-                request, variable(VariableSpec(score=score, session=session), source), source
-            )
+    scores = {name: score_at(name) for name in request.confounds}
+    for score in scores.values():
+        if score is not None:
+            _check_first(request, variable(score, source), source)
     asked = [part for part in request.clinical if part.column is not None]
     for part in asked:
         if part.moment is not None:
             _check_first(request, variable(part, source), source)
     known = [part.column for part in asked if part.moment is None]
-    for name in (*known, *(name for name in request.confounds if AT not in name)):
+    for name in (*known, *(name for name, score in scores.items() if score is None)):
         numeric = name in people and pd.api.types.is_numeric_dtype(people[name])
         values = people[name].to_numpy(dtype=float) if numeric else np.empty(0)
         if numeric and any(_same(values, late) for late in _late_values(request, source, target)):

@@ -142,13 +142,12 @@ def partial_correlation(
 def empty_fit(present: np.ndarray, design: Design, n_terms: int) -> Fit:
     """Fit without estimates, with the participants of each test counted."""
     n_tests = present.shape[1]
-    members = np.array([design.arms == level for level in design.levels], dtype=int)
     return Fit(
         estimate=np.full((n_terms, n_tests), np.nan),
         standard_error=np.full((n_terms, n_tests), np.nan),
         df=np.full(n_tests, np.nan),
         n=present.sum(axis=0),
-        counts=members @ present.astype(int),
+        counts=design.counts(present),
         note=np.full(n_tests, "", dtype=object),
     )
 

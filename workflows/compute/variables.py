@@ -14,8 +14,6 @@ from workflows.compute.families import Cohort, Family
 from workflows.compute.problems import ModelError, Problem, nearest_names
 from workflows.compute.temporal_order import Measured, Moment, moment_of
 
-AT = "@"
-
 
 @dataclass(frozen=True)
 class VariableSpec:
@@ -100,6 +98,12 @@ def variable(spec: VariableSpec, source: Source) -> Variable:
     return _measure(spec, source)
 
 
+def score_at(name: str) -> VariableSpec | None:
+    """Score of a session for a name such as ``BDI@pre``; None for the name of a column."""
+    score, mark, session = name.partition("@")
+    return VariableSpec(score=score, session=session.removeprefix("ses-")) if mark else None
+
+
 def covariate_columns(names: tuple[str, ...], source: Source) -> tuple[np.ndarray, tuple[str, ...]]:
     """Covariates as columns, numbers as they are and texts as levels, with their names.
 
@@ -113,10 +117,9 @@ def covariate_columns(names: tuple[str, ...], source: Source) -> tuple[np.ndarra
     """
     columns, labels = [], []
     for name in names:
-        score, mark, session = name.partition(AT)
-        if mark:
-            spec = VariableSpec(score=score, session=session.removeprefix("ses-"))
-            columns.append(variable(spec, source).single)
+        score = score_at(name)
+        if score is not None:
+            columns.append(variable(score, source).single)
             labels.append(name)
             continue
         own = _known_column(name, source.cohort.participants)

@@ -64,7 +64,6 @@ from workflows.interfaces.group_cohort import (
     StudyOrder,
     compared_sessions,
     load_cohort,
-    load_scores,
     load_study,
 )
 from workflows.interfaces.group_tables import dictionary_of, load_table, save_table
@@ -226,14 +225,13 @@ class CohortFlow(SimpleInterface):
 
     def _run_interface(self, runtime):
         folder = Path(runtime.cwd)
-        flow = cohort_flow(self.inputs)
-        found = joined_tables(self.inputs.problem_files)
-        problems = joined([problem_table(known_problems(self.inputs)), found])
+        tests = brain_tests(self.inputs.model_files)
+        flow = cohort_flow(self.inputs, tests)
+        known = problem_table(known_problems(self.inputs, tests))
+        problems = joined([known, joined_tables(self.inputs.problem_files)]).drop_duplicates()
         sensitivity = joined_tables(self.inputs.sensitivity_files)
         self._results["flow_file"] = save_table(flow, folder / "flow.tsv")
-        self._results["problems_file"] = save_table(
-            problems.drop_duplicates(), folder / "problems.tsv"
-        )
+        self._results["problems_file"] = save_table(problems, folder / "problems.tsv")
         self._results["sensitivity_file"] = save_table(sensitivity, folder / "sensitivity.tsv")
         return runtime
 
@@ -296,7 +294,7 @@ def study_of(inputs: TraitedSpec) -> Study:
         tuple(inputs.sessions),
         tuple(inputs.score_sessions),
         tuple(inputs.pair),
-        tuple((label, float(days)) for label, days in json.loads(inputs.planned_days)),
+        tuple((label, days) for label, days in json.loads(inputs.planned_days)),
         tuple((label, moment) for label, moment in json.loads(inputs.moments)),
     )
     return load_study(files, Path(inputs.bids_dir), order)
@@ -312,19 +310,18 @@ def save_analysed(folder: Path, result: Analysed) -> dict[str, str | list[str]]:
     }
 
 
-def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
+def cohort_flow(inputs: TraitedSpec, tests: pd.DataFrame) -> pd.DataFrame:
     """Participants per step and arm, who was lost and why, who was analysed."""
     visits, changes = load_table(inputs.visits_file), load_table(inputs.change_file)
     pair, people = tuple(inputs.pair), read_participants(Path(inputs.bids_dir))
     everyone = list(dict.fromkeys([*people.index, *visits["participant_id"]]))
-    scores = load_scores(inputs.scores_file)
+    scores = load_table(inputs.scores_file)
     change = load_cohort(Path(inputs.bids_dir), scores, pair, everyone).score_change
     scans = list(scan_steps(visits, changes, pair)) if len(visits) else []
     steps = [(ENROLLED, "", frozenset(people.index)), *scans]
     steps += list(score_steps(scores, change, pair[0]))
     arms = arm_of_each(people, inputs.arm_column, everyone)
     cohort = FlowCohort(everyone, arms, pair, visits, unusable(inputs, people, everyone))
-    tests = brain_tests(inputs)
     pairs = family_pairs(changes, change, pair)
     usable = {detail: found for step, detail, found in scans if step == "usable pair"}
     return joined(
@@ -338,9 +335,9 @@ def cohort_flow(inputs: TraitedSpec) -> pd.DataFrame:
     )
 
 
-def brain_tests(inputs: TraitedSpec) -> pd.DataFrame:
+def brain_tests(model_files: list[str]) -> pd.DataFrame:
     """FLOW_TESTS of all models, without measures of the quality of images."""
-    tables = [load_table(file, FLOW_TESTS) for file in inputs.model_files]
+    tables = [load_table(file, FLOW_TESTS) for file in model_files]
     whole = [table for table in tables if {"family", "n_per_arm"} <= set(table)]
     tests = joined(whole or tables).reindex(columns=FLOW_TESTS)
     known = {measure: is_quality(str(measure)) for measure in tests["measure"].unique()}
@@ -366,10 +363,10 @@ def unusable(inputs: TraitedSpec, people: pd.DataFrame, everyone: list[str]) -> 
     return reasons
 
 
-def known_problems(inputs: TraitedSpec) -> list[Problem]:
+def known_problems(inputs: TraitedSpec, tests: pd.DataFrame) -> list[Problem]:
     """Problems known before the run, people who are not listed, and what was not tested."""
     notices = [Problem(*notice) for notice in inputs.notices or ()]
-    return [*notices, *dataset_problems(inputs), *untested_families(brain_tests(inputs))]
+    return [*notices, *dataset_problems(inputs), *untested_families(tests)]
 
 
 def dataset_problems(inputs: TraitedSpec) -> list[Problem]:

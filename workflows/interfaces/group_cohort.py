@@ -21,7 +21,6 @@ from workflows.compute.families import (
 )
 from workflows.compute.models import SCORE
 from workflows.interfaces.group_tables import load_table
-from workflows.interfaces.outcomes import score_values
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,13 @@ class StudyOrder:
 class Study:
     """Cohort and families of tests in the same order of participants.
 
-    `moments` has one row per (score, session) with the moment it was taken (None: unknown).
+    `moments` has the moment each (score, session) was taken, as text (empty: unknown).
     """
 
     cohort: Cohort
     families: tuple[Family, ...]
     order: StudyOrder
-    moments: dict[tuple[str, str], str | int | None]
+    moments: dict[tuple[str, str], str]
 
     @property
     def session_moments(self) -> dict[str, str | int]:
@@ -71,7 +70,7 @@ class Study:
 
 def load_study(files: GroupFiles, bids_dir: Path, order: StudyOrder) -> Study:
     """Everything that the models of a study are fitted to."""
-    waves, scores = load_table(files.waves), load_scores(files.scores)
+    waves, scores = load_table(files.waves), load_table(files.scores)
     people = participants_of(pd.concat([waves, scores])[["participant_id"]])
     families: tuple[Family, ...] = ()
     if order.sessions and len(waves):
@@ -79,8 +78,9 @@ def load_study(files: GroupFiles, bids_dir: Path, order: StudyOrder) -> Study:
         measures = load_table(files.measures)
         families = region_families(measures, waves, order.sessions, compared, people)
         families += load_edges(files, waves, (order.sessions, compared, people))
-    families += score_families(scores, order, people)
     cohort = load_cohort(bids_dir, scores, order.pair, people)
+    processes = frozenset(scores.loc[scores["role"] == "process", "score"])
+    families += score_families(cohort.scores, order, processes)
     moments = {
         (str(row.score), str(row.session_id)): row.moment
         for row in scores.drop_duplicates(["score", "session_id"]).itertuples()
@@ -88,21 +88,18 @@ def load_study(files: GroupFiles, bids_dir: Path, order: StudyOrder) -> Study:
     return Study(replace(cohort, days=_days(waves, order, people)), families, order, moments)
 
 
-def load_scores(path: str) -> pd.DataFrame:
-    """Scores of the participants; session "" for those that belong to none."""
-    table = load_table(path)
-    moments = [_moment(moment) for moment in table["moment"]]
-    return table.assign(moment=pd.Series(moments, index=table.index, dtype=object))
-
-
 def score_families(
-    scores: pd.DataFrame, order: StudyOrder, people: list[str]
+    table: pd.DataFrame, order: StudyOrder, processes: frozenset[str]
 ) -> tuple[Family, ...]:
-    """One family per score with values in two sessions: its own change is modelled too."""
+    """One family per score with values in two sessions: its own change is modelled too.
+
+    `table` is that of `score_table`, `processes` are the scores that are no outcomes.
+    """
     families = []
     labels = pd.DataFrame({"region": [""], "region_a": [None], "region_b": [None]})
-    for name in dict.fromkeys(scores["score"]):
-        values = score_values(scores, str(name), (order.score_sessions, people))
+    for name in dict.fromkeys(table.columns.get_level_values(0)) if len(table.columns) else ():
+        wide = table[name].reindex(columns=list(order.score_sessions))
+        values = wide.to_numpy(dtype=float).T[:, :, None]
         there = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
         if len(there) < 2:
             continue
@@ -110,8 +107,7 @@ def score_families(
         both = set(order.pair) <= set(sessions)
         pair = tuple(map(sessions.index, order.pair)) if both else (0, len(sessions) - 1)
         texts = (SCORE, str(name), "", "points")
-        process = (scores.loc[scores["score"] == name, "role"] == "process").all()
-        families.append(Family(*texts, labels, values[there], sessions, pair, bool(process)))
+        families.append(Family(*texts, labels, values[there], sessions, pair, name in processes))
     return tuple(families)
 
 
@@ -158,13 +154,6 @@ def _days(waves: pd.DataFrame, order: StudyOrder, people: list[str]) -> pd.DataF
         if label in days and days[label].isna().all():
             days[label] = planned
     return days
-
-
-def _moment(value: object) -> str | int | None:
-    if pd.isna(value) or value == "":
-        return None
-    text = str(value).removesuffix(".0")
-    return int(text) if text.isdecimal() else text
 
 
 def compared_sessions(

@@ -19,7 +19,7 @@ from workflows.compute.families import Cohort
 from workflows.compute.findings import Finding, findings
 from workflows.compute.results import ModelSpec
 from workflows.compute.term_words import SCORE
-from workflows.interfaces.group_cohort import load_cohort, load_scores
+from workflows.interfaces.group_cohort import load_cohort
 from workflows.interfaces.group_tables import load_table
 
 SENSITIVITY = "sensitivity"
@@ -145,7 +145,7 @@ def read_cohort(results: GroupResults) -> Cohort | None:
     known = [*results.change["participant_id"], *scores_file["participant_id"]]
     people = list(dict.fromkeys(label for label in known if isinstance(label, str)))
     try:
-        scores = load_scores(str(results.output_dir / "group" / "scores.tsv"))
+        scores = load_table(results.output_dir / "group" / "scores.tsv")
         return load_cohort(bids_dir, scores, results.pair, people)
     except DatasetError:
         return None

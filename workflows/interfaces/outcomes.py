@@ -24,6 +24,7 @@ from workflows.compute.completers import compare_completers
 from workflows.compute.composite import CompositeSpec, composite_score
 from workflows.compute.courses import log_rank, response_times
 from workflows.compute.design import level_text
+from workflows.compute.families import score_table
 from workflows.compute.outcome_baselines import baseline_slopes
 from workflows.compute.outcome_rates import outcome_rates, rate_differences
 from workflows.compute.outcomes import participant_outcomes
@@ -190,7 +191,8 @@ def response_courses(
         there = tuple(from_baseline(own, request.sessions, request.pair))
         if scale.name not in request.outcomes or len(there) < MIN_COURSE:
             continue
-        values = score_values(scores, scale.name, (there, list(people.index)))[:, :, 0].T
+        table = score_table(own, list(people.index))[scale.name]
+        values = table.reindex(columns=list(there)).to_numpy(dtype=float)
         places = [request.sessions.index(label) for label in there]
         times = np.array([request.days[p] if request.days else p for p in places], dtype=float)
         found = response_times(values, times, scale)
@@ -225,15 +227,3 @@ def score_sessions(scores: pd.DataFrame, order: tuple[str, ...]) -> tuple[str, .
     """Sessions that have scores, in the order of time."""
     known = set(scores.loc[scores["value"].notna(), "session_id"])
     return tuple(label for label in order if label in known)
-
-
-def score_values(scores: pd.DataFrame, name: str, order: tuple[tuple[str, ...], list[str]]):
-    """Values of one score, n_sessions x n_participants x 1."""
-    sessions, people = order
-    values = np.full((len(sessions), len(people), 1), np.nan)
-    own = scores[(scores["score"] == name) & scores["session_id"].isin(sessions)]
-    session = pd.Index(sessions).get_indexer(own["session_id"])
-    person = pd.Index(people).get_indexer(own["participant_id"])
-    there = person >= 0
-    values[session[there], person[there], 0] = own["value"].to_numpy(dtype=float)[there]
-    return values

@@ -21,7 +21,6 @@ from workflows.interfaces.report_pages import Chapter, Part, Picture, embedded, 
 from workflows.interfaces.report_tables import sheets
 
 N_ROWS = 20
-DRAWN = frozenset({"a", "b", "d", "direct"})
 TEXTS = ("term", "mediator", "path", "label", "reason", "note", "outcome", "interval")
 ASSOCIATION = (
     "Association, not a mechanism: the order in time of these measurements does not allow more."

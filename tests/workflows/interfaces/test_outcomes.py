@@ -9,10 +9,10 @@ from bids_utils.phenotype import ScoreRule
 from configs.settings import Settings
 from workflows.compute.composite import CompositeSpec
 from workflows.compute.scale import Scale
-from workflows.group import planned_days
 from workflows.interfaces.group_cohort import GroupFiles, StudyOrder, load_study
 from workflows.interfaces.group_tables import save_table
 from workflows.interfaces.outcomes import ScoreRequest, judged, taken_in
+from workflows.questions import planned_days
 
 SCALES = (Scale("PHQ", minimum=0), Scale("BDI", minimum=0))
 
@@ -69,5 +69,5 @@ def test_planned_days_belong_to_their_session_not_to_its_place(study, tmp_path):
         str(tmp_path / "none"), str(tmp_path / "waves.tsv"), str(tmp_path / "scores.tsv")
     )
     sessions = ("screen", "pre", "post")
-    made = load_study(files, folder, StudyOrder((), sessions, ("pre", "post"), tuple(days)))
+    made = load_study(files, folder, StudyOrder((), sessions, ("pre", "post"), tuple(days.items())))
     assert made.cohort.days.iloc[0].to_dict() == {"screen": 0.0, "pre": 21.0, "post": 111.0}
