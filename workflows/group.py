@@ -26,6 +26,7 @@ from workflows.interfaces.outcomes import PatientOutcomes
 from workflows.interfaces.sites import HarmoniseSites
 from workflows.questions import (
     analyses_of,
+    covariates_of,
     planned_days,
     score_request,
     session_moments,
@@ -213,15 +214,10 @@ def _sites_node(
 def _flow_node(
     settings: Settings, locked: Comparison | None, tables: dict[str, str | list[str]]
 ) -> Node:
-    site = settings.group.sites
-    covariates = [
-        *settings.group.covariates,
-        *([site.column] if site.method == "covariate" else []),
-    ]
     interface = CohortFlow(
         arm_column=settings.group.arm_column or "",
         main_model=main_model(settings.group),
-        covariates=[name for name in dict.fromkeys(covariates) if name],
+        covariates=list(covariates_of(settings.group)),
         notices=list(locked.notices) if locked else [],
         **tables,
     )

@@ -63,7 +63,7 @@ def model_specs(settings: Settings) -> list[ModelSpec]:
         arm_column=group.arm_column or "",
         reference_arm=group.reference_arm or "",
         block_column=group.sites.column or "",
-        request=DesignRequest(_covariates(group)),
+        request=DesignRequest(covariates_of(group)),
         confidence=group.confidence,
         min_participants=group.min_participants,
     )
@@ -106,7 +106,7 @@ def score_request(settings: Settings) -> str:
         pair=_pair(settings.sessions.compared),
         arm_column=group.arm_column or "",
         reference_arm=group.reference_arm or "",
-        characteristics=_covariates(group),
+        characteristics=covariates_of(group),
         confidence=group.confidence,
     )
     return REQUEST.dump_json(request).decode()
@@ -159,7 +159,8 @@ def _declared(model: ModelSettings, change: ModelSpec) -> ModelSpec:
     )
 
 
-def _covariates(group: GroupSettings) -> tuple[str, ...]:
+def covariates_of(group: GroupSettings) -> tuple[str, ...]:
+    """Columns held constant in every model that does not have a formula of its own."""
     site = group.sites.column if group.sites.method == "covariate" else None
     added = (site,) if site and site not in group.covariates else ()
     return (*group.covariates, *added)
@@ -175,7 +176,7 @@ def _mechanism(made: MechanismSettings, group: GroupSettings) -> MechanismSpec:
         interaction=made.interaction,
         moderator=made.moderator,
         moderated=made.moderated,
-        covariates=(*made.covariates, *_covariates(group)),
+        covariates=(*made.covariates, *covariates_of(group)),
         n_bootstraps=made.n_bootstraps,
         planned=made.planned,
         site_column=group.sites.column or "",

@@ -115,31 +115,6 @@ def smallest_effect_text(sensitivity: pd.DataFrame, family: str, term: str) -> s
     )
 
 
-@dataclass(frozen=True)
-class FlowBox:
-    """Participants that reach one step, per arm and of all ("all")."""
-
-    name: str
-    counts: dict[str, int]
-
-
-def flow_levels(flow: pd.DataFrame) -> list[list[FlowBox]]:
-    """Levels of the flow of participants from the list downwards.
-
-    Steps without a detail follow each other; those with one (usable images of each kind,
-    scores) do not depend on each other and share the last level.
-    """
-    single: dict[str, FlowBox] = {}
-    parallel: dict[str, FlowBox] = {}
-    for row in flow[~flow["step"].isin(["analysed", "no usable pair"])].itertuples():
-        detailed = isinstance(row.detail, str) and bool(row.detail)
-        name = f"{row.step}: {row.detail}" if detailed else str(row.step)
-        box = (parallel if detailed else single).setdefault(name, FlowBox(name, {}))
-        box.counts[str(row.arm)] = int(row.n)
-    levels = [[box] for box in single.values()]
-    return [*levels, list(parallel.values())] if parallel else levels
-
-
 def _sentence(rows, made, significant, limit):
     subject = subject_text(rows)
     if not len(made):

@@ -11,7 +11,6 @@ from workflows.compute.findings import (
     ONE_ARM_CAUTION,
     SLOPE_CAUTION,
     findings,
-    flow_levels,
 )
 
 NOTHING = pd.DataFrame()
@@ -122,27 +121,6 @@ def test_planned_questions_come_first():
     other = rows([0.5], family="other", planned=False)
     table = pd.concat([other, rows([0.5])], ignore_index=True)
     assert [f.planned for f in findings(table, NOTHING, 0.05, False)] == [True, False]
-
-
-def test_kinds_of_images_share_a_level_of_the_flow():
-    flow = pd.DataFrame(
-        [
-            ("listed", np.nan, "all", 9, ""),
-            ("listed", np.nan, "CBT", 5, ""),
-            ("scanned", np.nan, "all", 8, ""),
-            ("usable pair", "T1w", "all", 7, ""),
-            ("usable pair", "bold", "all", 6, ""),
-            ("no usable pair", "T1w", "all", 2, "late"),
-            ("analysed", "x", "all", 6, ""),
-        ],
-        columns=["step", "detail", "arm", "n", "reason"],
-    )
-    levels = [[(box.name, box.counts) for box in level] for level in flow_levels(flow)]
-    assert levels == [
-        [("listed", {"all": 9, "CBT": 5})],
-        [("scanned", {"all": 8})],
-        [("usable pair: T1w", {"all": 7}), ("usable pair: bold", {"all": 6})],
-    ]
 
 
 @pytest.mark.parametrize("n_significant", [0, 1, 2])
