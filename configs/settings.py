@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from bids_utils.errors import SettingsError
 
@@ -35,12 +43,20 @@ class SessionSettings(Section):
 
     `compared` are the two sessions that the models of change compare (first and last of the
     order if not given); `moments` says when each session was in the course of treatment.
+    `exclude` is a list of images not to be used, its path relative to the settings file.
     """
 
     order: tuple[str, ...] | None = None
     interval_days: tuple[Positive, ...] | None = None
     compared: tuple[str, str] | None = None
     moments: dict[str, Moment] = {}
+    exclude: Path | None = None
+
+    @field_validator("exclude")
+    @classmethod
+    def _beside_the_settings(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        folder = (info.context or {}).get("folder")
+        return folder / path if path and folder else path
 
     @model_validator(mode="after")
     def _check_order(self) -> SessionSettings:
@@ -331,7 +347,7 @@ def load_settings(path: Path | None) -> Settings:
     if not isinstance(raw, dict | None):
         raise SettingsError(f"{path}: expected sections such as 'sessions:', found {raw!r}")
     try:
-        return Settings.model_validate(raw or {})
+        return Settings.model_validate(raw or {}, context={"folder": path.absolute().parent})
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors()]
         raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from error

@@ -54,6 +54,18 @@ def test_a_wrong_file_names_the_place_and_what_is_possible(tmp_path, text, messa
     assert caught.value.exit_code == 2
 
 
+def test_a_list_of_exclusions_lies_beside_the_settings_and_stays_there_when_saved(
+    tmp_path,
+):
+    settings = load_settings(write(tmp_path, "sessions: {exclude: lists/bad.tsv}"))
+    assert settings.sessions.exclude == tmp_path / "lists" / "bad.tsv"
+    other = tmp_path / "out"
+    other.mkdir()
+    assert load_settings(write(other, dump_settings(settings))) == settings
+    full = load_settings(write(tmp_path, "sessions: {exclude: /lists/bad.tsv}"))
+    assert full.sessions.exclude == Path("/lists/bad.tsv")
+
+
 def test_a_missing_file_is_a_settings_error(tmp_path):
     with pytest.raises(SettingsError, match=r"absent\.yaml"):
         load_settings(tmp_path / "absent.yaml")
