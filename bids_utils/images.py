@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bids_utils.acquisition import Acquisition, acquisition, differences
 from bids_utils.errors import DatasetError
+from bids_utils.exclusions import ImageLabels
 from bids_utils.names import NUMBERED, BidsName
 from bids_utils.sidecars import read_metadata, scanner_name
 
 FOUND, USED, EXCLUDED, MISSING = "found", "used", "excluded", "missing"
+BOLD = "bold"
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class BoldRun:
 class Candidate:
     """An image and what becomes of it; an empty `status` means: not decided yet.
 
-    `path` is relative to the dataset, `name` is None if it is not a BIDS name, `run` is there
-    for BOLD that is used.
+    `path` is relative to the dataset, `name` is None if it is not a BIDS name. `run` is there
+    for BOLD that is used, `acquired` for all images that are used.
     """
 
     path: str
@@ -55,6 +58,14 @@ class Candidate:
     reason: str = ""
     scanner: str = ""
     run: BoldRun | None = None
+    acquired: Acquisition = ()
+
+    @property
+    def labels(self) -> ImageLabels:
+        """Which image it is, as a list of exclusions and the ledger name it."""
+        extension = self.name.extension if self.name else ".nii.gz"
+        stem = self.path.rpartition("/")[2].removesuffix(extension)
+        return ImageLabels(self.participant, self.session, self.modality, stem)
 
     def label(self, key: str) -> str:
         """Label of an entity, empty if the name does not have it."""
@@ -131,12 +142,51 @@ def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
     except DatasetError as error:
         return image.excluded(str(error))
     seconds, reason = _repetition_time(metadata, facts, inspector.tr_tolerance_s)
-    scanner = scanner_name(metadata)
     if seconds is None:
-        return replace(image, status=EXCLUDED, reason=reason, scanner=scanner)
+        return replace(image.excluded(reason), scanner=scanner_name(metadata))
     entities = image.name.entities if image.name else ()
     run = BoldRun(inspector.bids_dir / image.path, entities, seconds, facts.shape[3])
-    return replace(image, status=USED, reason=reason, scanner=scanner, run=run)
+    used = _used(image, metadata, facts)
+    return replace(used, reason=reason, run=run)
+
+
+def with_differences(images: Sequence[Candidate], sessions: Iterable[str]) -> list[Candidate]:
+    """Images of one participant, used ones with what was acquired otherwise than before.
+
+    Each is compared with the first one of its kind (T1w; BOLD of the same task, acq, ...) in
+    the first session that has one.
+
+    Parameters
+    ----------
+    images : sequence of Candidate
+    sessions : iterable of str
+        Labels in the order of time.
+    """
+    first: dict[object, Candidate] = {}
+    noted = {image.path: image for image in images}
+    for session in sessions:
+        for image in images:
+            if image.status != USED or image.session != session:
+                continue
+            before = first.setdefault(_compared_kind(image), image)
+            other = differences(before.acquired, image.acquired)
+            if before.session != session and other:
+                text = f"differs from ses-{before.session}: {'; '.join(other)}"
+                noted[image.path] = replace(image, reason=_joined(image.reason, text))
+    return list(noted.values())
+
+
+def _compared_kind(image: Candidate) -> tuple[object, ...]:
+    return (image.modality, _kind(image) if image.modality == BOLD else ())
+
+
+def _used(image: Candidate, metadata: Mapping[str, object], facts: ImageFacts) -> Candidate:
+    acquired = acquisition(metadata, facts.shape, facts.voxel_size_mm)
+    return replace(image, status=USED, scanner=scanner_name(metadata), acquired=acquired)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _screened(image: Candidate, one_echo: bool) -> Candidate:
@@ -217,7 +267,7 @@ def _next_t1w(image: Candidate, taken: str, inspector: Inspector) -> Candidate:
         metadata = inspector.metadata(image)
     except DatasetError as error:
         return image.excluded(str(error))
-    return replace(image, status=USED, scanner=scanner_name(metadata))
+    return _used(image, metadata, facts)
 
 
 def _note_kinds(images: list[Candidate]) -> list[Candidate]:

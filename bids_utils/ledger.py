@@ -87,9 +87,8 @@ def no_row_note(label: str, people: Iterable[str]) -> str:
 
 
 def _image_row(image: Candidate, days: Mapping[str, float | None]) -> dict[str, object]:
-    file = image.path.rpartition("/")[2]
     more = {
-        "run": file.removesuffix(image.name.extension if image.name else ".nii.gz"),
+        "run": image.labels.stem,
         "days_from_baseline": days.get(image.session),
         "scanner": image.scanner or None,
         "source_file": image.path,

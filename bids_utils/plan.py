@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from bids_utils.errors import DatasetError
+from bids_utils.exclusions import Exclusion, listed_reason, unmatched
 from bids_utils.images import (
+    BOLD,
     EXCLUDED,
     FOUND,
     USED,
@@ -21,6 +23,7 @@ from bids_utils.images import (
     choose_t1w,
     inspect_bold,
     screen_names,
+    with_differences,
 )
 from bids_utils.index import Selection, index_dataset, select
 from bids_utils.ledger import LEDGER_DICTIONARY, Expected, make_ledger, no_row_note
@@ -41,7 +44,7 @@ __all__ = [
     "make_plan",
 ]
 
-ANATOMY, FUNCTION = "T1w", "bold"
+ANATOMY, FUNCTION = "T1w", BOLD
 LOOKED_AT = {"anat": ("T1w", ""), "func": ("bold", "sbref", "")}
 """Suffixes of the images that have a row in the ledger; empty: the name is not BIDS."""
 
@@ -66,10 +69,14 @@ class ParticipantPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who will be processed, and the ledger of all images."""
+    """Who will be processed, and the ledger of all images.
+
+    `notes` are worth knowing and stop nobody: what was found, where, and what to do.
+    """
 
     participants: tuple[ParticipantPlan, ...]
     ledger: pd.DataFrame
+    notes: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class PlanRequest:
     """What is asked for.
 
     `order` and `interval_days` come from the settings (None: dates decide), and so do the
-    sessions of `moments`, which need no images.
+    sessions of `moments`, which need no images, and the list of `exclusions`.
     """
 
     bids_dir: Path
@@ -86,6 +93,7 @@ class PlanRequest:
     tr_tolerance_s: float
     selection: Selection = Selection()
     moments: tuple[str, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
 
 
 def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
@@ -115,14 +123,15 @@ def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
     inspector = Inspector(request.bids_dir, read_image, request.tr_tolerance_s, names)
     one_echo = "echo" in request.selection.filters.get("bold", {})
     images = {
-        label: _decided(_placed(own, orders[label], rule), inspector, one_echo)
+        label: _decided(_asked(own, orders[label], rule, request), inspector, one_echo)
         for label, own in found.items()
     }
-    images = {label: _with_notes(own, orders[label].note, people) for label, own in images.items()}
+    images = {label: _with_notes(own, orders[label], people) for label, own in images.items()}
     absent = [label for label in people or () if label not in images]
     ledger = make_ledger(images, orders, _expected(images, rule, request.selection), absent)
     plans = [_participant(label, images[label], orders[label], request) for label in images]
-    return Plan(tuple(plan for plan in plans if plan.sessions), ledger)
+    listed = _of_chosen(request)
+    return Plan(tuple(plan for plan in plans if plan.sessions), ledger, unmatched(listed, ledger))
 
 
 def _check_sessions(bids_dir: Path, index: pd.DataFrame) -> None:
@@ -214,6 +223,23 @@ def _placed(images: Iterable[Candidate], order: SessionOrder, rule: OrderRule) -
     return placed
 
 
+def _asked(
+    images: Iterable[Candidate], order: SessionOrder, rule: OrderRule, request: PlanRequest
+) -> list[Candidate]:
+    """Images with their place in time, without those of the list of exclusions."""
+    asked = []
+    for image in _placed(images, order, rule):
+        reason = "" if image.status else listed_reason(request.exclusions, image.labels)
+        asked.append(image.excluded(reason) if reason else image)
+    return asked
+
+
+def _of_chosen(request: PlanRequest) -> list[Exclusion]:
+    """Rows of the list of exclusions about those participants that are asked for."""
+    chosen = request.selection.participants
+    return [row for row in request.exclusions if not chosen or row.participant in chosen]
+
+
 def _decided(images: list[Candidate], inspector: Inspector, one_echo: bool) -> list[Candidate]:
     screened = screen_names(images, one_echo)
     anatomy = choose_t1w([image for image in screened if image.modality == ANATOMY], inspector)
@@ -233,15 +259,16 @@ def _people(request: PlanRequest) -> list[str] | None:
 
 
 def _with_notes(
-    images: list[Candidate], order_note: str, people: list[str] | None
+    images: list[Candidate], order: SessionOrder, people: list[str] | None
 ) -> list[Candidate]:
+    images = with_differences(images, [time.label for time in order.sessions])
     used = [image for image in images if image.status == USED]
     all_sessions = {image.session for image in used}
     noted = []
     for image in images:
         notes = [image.reason] if image.reason else []
         if image.status == USED:
-            notes += [*_change_note(image, used, all_sessions), *filter(None, [order_note])]
+            notes += [*_change_note(image, used, all_sessions), *filter(None, [order.note])]
             if people is not None and image.participant not in people:
                 notes.append(no_row_note(image.participant, people))
         noted.append(replace(image, reason="; ".join(notes)))

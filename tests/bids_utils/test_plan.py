@@ -1,6 +1,7 @@
 import pytest
 
 from bids_utils.errors import DatasetError, SettingsError
+from bids_utils.exclusions import read_exclusions
 from bids_utils.filters import read_filters
 from bids_utils.index import Selection
 from bids_utils.plan import ImageFacts, PlanRequest, make_plan
@@ -283,3 +284,86 @@ def test_a_real_dataset_with_anatomy_in_one_session_is_planned(shared_dir):
     assert times == {"fullbrain": 3.0, "prefrontal": 4.0}
     counts = plan.ledger["status"].value_counts().to_dict()
     assert counts == {"used": 154, "missing": 22}
+
+
+def listed(folder, *rows):
+    columns = "participant_id\tsession_id\tmodality\treason"
+    path = folder / "exclude.tsv"
+    path.write_text("\n".join([columns, *("\t".join(row) for row in rows)]), encoding="utf-8")
+    return read_exclusions(path)
+
+
+def test_a_session_on_the_list_is_excluded_before_anything_is_read(make_dataset, tmp_path):
+    seen = []
+
+    def read(path):
+        seen.append(path.name)
+        return reader()(path)
+
+    exclusions = listed(tmp_path, ("sub-02", "ses-pre", "n/a", "coughing"))
+    plan = plan_of(make_dataset(trial()), read=read, exclusions=exclusions)
+    assert outline(plan)["02"] == [("post", None, True, 1)]
+    assert len(outline(plan)["01"]) == 2
+    reason = "on the exclude list: coughing"
+    assert rows(plan, "02", "excluded") == [["ses-pre", "T1w", reason], ["ses-pre", "bold", reason]]
+    assert not [name for name in seen if name.startswith("sub-02_ses-pre")]
+    assert plan.notes == ()
+
+
+def test_the_next_run_takes_the_place_of_one_on_the_list(make_dataset, tmp_path):
+    files = trial(**{"sub-01/ses-pre/anat/sub-01_ses-pre_run-2_T1w.nii.gz": ""})
+    columns = "participant_id\trun\treason\n"
+    path = tmp_path / "exclude.tsv"
+    path.write_text(f"{columns}01\tsub-01_ses-pre_T1w\tblurred\n", encoding="utf-8")
+    plan = plan_of(make_dataset(files), exclusions=read_exclusions(path))
+    assert plan.participants[0].sessions[0].t1w_file.name == "sub-01_ses-pre_run-2_T1w.nii.gz"
+
+
+def test_somebody_who_is_on_the_list_as_a_whole_is_not_planned(make_dataset, tmp_path):
+    exclusions = listed(tmp_path, ("02", "", "", "withdrew"), ("03", "", "", "other study"))
+    plan = plan_of(make_dataset(trial()), exclusions=exclusions)
+    assert list(outline(plan)) == ["01"]
+    assert {status for _, _, status in rows(plan, "02")} == {"on the exclude list: withdrew"}
+    ((what, where, _),) = plan.notes
+    assert what.startswith("it names no image: there are no images of sub-03; did you mean")
+    assert where.endswith("exclude.tsv, row 2")
+
+
+def test_rows_of_the_list_about_others_are_not_looked_for(make_dataset, tmp_path):
+    exclusions = listed(tmp_path, ("02", "", "", "withdrew"))
+    plan = plan_of(make_dataset(trial()), selection=Selection(("01",)), exclusions=exclusions)
+    assert plan.notes == ()
+
+
+def test_another_scanner_in_a_later_session_is_told_there_and_only_there(make_dataset):
+    sidecars = {
+        "sub-01/ses-pre/anat/sub-01_ses-pre_T1w.json": {"MagneticFieldStrength": 1.5},
+        "sub-01/ses-post/anat/sub-01_ses-post_T1w.json": {"MagneticFieldStrength": 3},
+        "sub-02/ses-post/anat/sub-02_ses-post_T1w.json": {"MagneticFieldStrength": 3},
+    }
+    small = ImageFacts((64, 64, 36, 150), (3.0, 3.0, 4.0), 2.0)
+    read = reader(**{"sub01_sespost_taskrest": small})
+    plan = plan_of(make_dataset(trial(**sidecars)), read=read)
+    assert rows(plan, "01") == [
+        ["ses-pre", "T1w", None],
+        ["ses-pre", "bold", None],
+        ["ses-post", "T1w", "differs from ses-pre: MagneticFieldStrength 3 T, was 1.5 T"],
+        ["ses-post", "bold", "differs from ses-pre: voxel size 3 x 3 x 4 mm, was 3 x 3 x 3.3 mm"],
+    ]
+    assert {reason for _, _, reason in rows(plan, "02")} == {None}
+    turned = plan_of(tmp_root(plan), order=("post", "pre"), read=read)
+    assert rows(turned, "01")[2][2] == (
+        "differs from ses-post: MagneticFieldStrength 1.5 T, was 3 T"
+    )
+
+
+def tmp_root(plan):
+    return plan.participants[0].sessions[0].t1w_file.parents[3]
+
+
+def test_bold_is_compared_with_bold_of_the_same_task(make_dataset):
+    files = trial() | visit("01", "pre", "rest", "nback") | visit("01", "post", "rest", "nback")
+    files["task-nback_bold.json"] = {"RepetitionTime": 2.0, "EchoTime": 0.02}
+    files["task-rest_bold.json"] = {"RepetitionTime": 2.0, "EchoTime": 0.03}
+    plan = plan_of(make_dataset(files))
+    assert {reason for _, _, reason in rows(plan, "01")} == {None}
