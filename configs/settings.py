@@ -72,9 +72,32 @@ class SessionSettings(Section):
 
 
 class AtlasSettings(Section):
-    """Regions: a name from atlases.yaml."""
+    """Regions: a name from atlases.yaml, or an atlas of one's own.
 
-    name: str = "DesikanKilliany"
+    Its own `file` (label image), `labels` (table) and `space` belong together.
+    `space_template` is the skull-stripped T1w of that space. Paths are relative to the settings
+    file.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")] = "DesikanKilliany"
+    file: Path | None = None
+    labels: Path | None = None
+    space: Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")] | None = None
+    space_template: Path | None = None
+
+    @field_validator("file", "labels", "space_template")
+    @classmethod
+    def _beside_the_settings(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        folder = (info.context or {}).get("folder")
+        return folder / path.expanduser() if path and folder else path
+
+    @model_validator(mode="after")
+    def _check_own(self) -> AtlasSettings:
+        own = {"file": self.file, "labels": self.labels, "space": self.space}
+        missing = [key for key, value in own.items() if value is None]
+        if 0 < len(missing) < len(own):
+            raise ValueError(f"an atlas of your own needs {', '.join(missing)} too")
+        return self
 
 
 class AnatSettings(Section):
