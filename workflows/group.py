@@ -21,6 +21,7 @@ from workflows.interfaces.group import (
     MeasureChange,
     SaveGroup,
 )
+from workflows.interfaces.group_quality import CohortQuality
 from workflows.interfaces.measure_sources import CollectSources, Intake
 from workflows.interfaces.outcomes import PatientOutcomes
 from workflows.interfaces.sites import HarmoniseSites
@@ -37,6 +38,7 @@ DERIVED_TABLES = (
     "sub-*/ses-*/anat/*_morph.tsv",
     "sub-*/ses-*/func/*_relmat.tsv",
     "sub-*/ses-*/func/*_desc-qc_bold.tsv",
+    "sub-*/ses-*/anat/*_desc-quality_T1w.tsv",
 )
 DATASET_TABLES = (
     "participants.tsv",
@@ -62,6 +64,7 @@ WIRES = (
     ("change", "problem_files", "problems_file:in3"),
     ("outcomes", "problem_files", "problems_file:in4"),
     ("analyses", "problem_files", "problems_file:in5"),
+    ("quality", "problem_files", "problems_file:in6"),
     ("collect", "flow", "visits_file"),
     ("change", "flow", "change_file pair"),
     ("outcomes", "flow", "scores_file"),
@@ -73,6 +76,7 @@ WIRES = (
     ("change", "files", "change_file:in5 connectivity_change_file:in6 pairs_file:in7"),
     ("flow", "files", "flow_file:in8 problems_file:in9"),
     ("outcomes", "files", "outcome_files:in10"),
+    ("quality", "files", "quality_file:in12 quality_pairs_file:in13"),
     ("files", "save_group", "out:files"),
     ("model_files", "save_group", "out:model_files"),
     ("flow", "save_group", "sensitivity_file"),
@@ -111,14 +115,15 @@ def init_group_wf(
     asked = as_locked(asked_of(settings, intake), locked)
     nodes = [
         _collect_node(output_dir, intake, settings, tables),
+        _quality_node(output_dir, intake, settings),
         _sites_node(output_dir, intake, settings, tables),
         _change_node(settings),
         Node(PatientOutcomes(asked=score_request(settings), **tables), "outcomes"),
         _analysis_nodes(settings, asked, tables),
         _flow_node(settings, locked, tables),
         Node(Merge(1, ravel_inputs=True), "model_files"),
-        Node(Merge(5, ravel_inputs=True), "problem_files"),
-        Node(Merge(11, ravel_inputs=True), "files"),
+        Node(Merge(6, ravel_inputs=True), "problem_files"),
+        Node(Merge(13, ravel_inputs=True), "files"),
         Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True),
         Node(IdentityInterface(["group_dir", "group_files"]), "outputnode"),
     ]
@@ -209,6 +214,18 @@ def _sites_node(
         **ledger,
     )
     return Node(interface, "sites", mem_gb=4)
+
+
+def _quality_node(output_dir: Path, intake: Intake, settings: Settings) -> Node:
+    own: dict[str, str | list[str]] = {}
+    if intake.derivatives:
+        own = {
+            "derivative_files": existing(output_dir, DERIVED_TABLES),
+            "ledger_file": str(output_dir / "ledger.tsv"),
+        }
+        if settings.sessions.exclude:
+            own["exclude_file"] = _found(settings.sessions.exclude, "correct sessions.exclude")
+    return Node(CohortQuality(session_order=session_order(settings), **own), "quality")
 
 
 def _flow_node(

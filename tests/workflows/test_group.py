@@ -233,3 +233,31 @@ def test_randomised_arms_make_the_adjusted_model_the_planned_one():
         "baseline_adjusted"
     }
     assert plain.keys() >= {"mixed", "rank_symptoms_BDI", "symptoms_adjusted_BDI"}
+
+
+def test_quality_of_both_modalities_is_tabled_and_a_change_that_stands_out_is_noted(
+    study, tmp_path
+):
+    for n in range(1, 9):
+        for session, snr in (("pre", 10 + 0.1 * n), ("post", 3.0 if n == 4 else 10 + 0.15 * n)):
+            stem = f"sub-{n:02d}_ses-{session}"
+            folder = study[1] / f"sub-{n:02d}" / f"ses-{session}" / "anat"
+            table = pd.DataFrame({"snr_total": [snr], "mask_dice": [0.97]})
+            write_table(table, folder / f"{stem}_desc-quality_T1w.tsv")
+    listed = tmp_path / "exclude.tsv"
+    listed.write_text("participant_id\treason\nsub-9\tother study\n")
+    sessions = SETTINGS.sessions.model_copy(update={"exclude": listed})
+    group = run(study, tmp_path, SETTINGS.model_copy(update={"sessions": sessions}))
+    quality = read_table(group / "quality.tsv", ("flag",))
+    assert quality["modality"].value_counts().to_dict() == {"T1w": 16, "bold": 16}
+    pairs = read_table(group / "quality_pairs.tsv", ("flag",))
+    row = pairs.query("participant_id == 'sub-04' and metric == 'snr_total'").iloc[0]
+    assert (row["baseline"], row["followup"]) == ("ses-pre", "ses-post")
+    assert row["change"] == pytest.approx(-7.4)
+    problems = read_table(group / "problems.tsv").set_index("where")
+    note = problems.loc["sub-04 ses-pre to ses-post T1w"]
+    assert note["kind"] == "note"
+    assert note["what"].startswith("snr_total changed by -7.4 (robust z -")
+    assert f"{listed}, row 1" in problems.index
+    dictionary = json.loads((group / "quality.json").read_text())
+    assert dictionary["snr_total"]["Description"] == "Mean of snr_gm, snr_wm and snr_csf."

@@ -12,13 +12,16 @@ from bids_utils.errors import DatasetError
 from configs.settings import GroupSettings, ScoreSettings, Settings, dump_settings
 from workflows.compute.completers import COMPLETER_COLUMNS, NOT_SHOWN
 from workflows.compute.findings import ONE_ARM_CAUTION
+from workflows.compute.pair_quality import pair_table, quality_table, scored_values
 from workflows.compute.results import MODEL_COLUMNS
 from workflows.drawing.canvas import blank_figure, save_png
 from workflows.interfaces.group_results import read_edges
+from workflows.interfaces.group_tables import save_table
 from workflows.interfaces.report_participants import shown_completers
 from workflows.report import write_group_report, write_participant_report
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png>"
+KEYS = ["participant_id", "session_id", "modality"]
 REGIONS = ["lh_hippocampus", "rh_amygdala", "lh_insula"]
 
 
@@ -445,3 +448,52 @@ def test_tables_without_rows_or_columns_do_not_stop_the_page(study):
     page = page_of(write_group_report(out))
     check_self_contained(page)
     assert "no region differed after correction for 3 tests" in page.text
+
+
+def write_quality(out, n_people=6):
+    """People of whom the last one is noisy at follow-up and was scanned otherwise."""
+    rows = [
+        (f"{n:02d}", session, "T1w", "snr_total", 2.0 if (n, session) == (n_people, "post") else v)
+        for n in range(1, n_people + 1)
+        for session, v in (("pre", 10 + 0.1 * n), ("post", 10 + 0.13 * n))
+    ]
+    values = pd.DataFrame(rows, columns=[*KEYS, "metric", "value"])
+    pairs = values[values["session_id"] == "pre"].rename(columns={"session_id": "baseline"})
+    pairs = pairs[["participant_id", "baseline", "modality"]].assign(followup="post")
+    scored = scored_values(values)
+    group = out / "group"
+    save_table(quality_table(scored), group / "quality.tsv")
+    save_table(pair_table(scored, pairs.assign(interval_days=84.0)), group / "quality_pairs.tsv")
+    ledger = values.assign(status="used", reason=None, run="n/a", source_file="n/a")
+    ledger["reason"] = ledger["reason"].astype(object)
+    last = len(ledger) - 1
+    ledger.loc[last, "reason"] = "differs from ses-pre: MagneticFieldStrength 3 T, was 1.5 T"
+    save_table(ledger.drop(columns=["metric", "value"]), out / "ledger.tsv")
+    (out / f"sub-{n_people:02d}.html").write_text("page")
+    return out
+
+
+def test_people_are_shown_from_worst_to_best_quality_with_links_to_their_pages(study):
+    page = page_of(write_group_report(write_quality(study(model_rows([0.5] * 3)))))
+    check_self_contained(page)
+    assert "1 of 6 people have an image or a pair that stands out." in page.text
+    assert "sub-06: ses-post T1w: snr_total 2 is low (robust z -" in page.text
+    assert "ses-pre to ses-post T1w: snr_total changed by -8.6" in page.text
+    assert "sequence, voxel size): 1 of 6 people." in page.text
+    table = page.text.partition("people from worst to best quality (6 rows)")[2]
+    assert table.index("sub-06") < table.index("sub-01")
+    addresses = {link["href"] for link in page.all("a") if "sub-" in link["href"]}
+    assert addresses == {"../sub-06.html"}
+    assert any(image["alt"].startswith("Robust z of every") for image in page.all("img"))
+
+
+def test_few_people_have_no_picture_of_quality_and_are_told_why(study):
+    page = page_of(write_group_report(write_quality(study(model_rows([0.5] * 3)), 3)))
+    assert "0 of 3 people have an image or a pair that stands out." in page.text
+    assert "Fewer than 5 people: only limits that hold for one person were applied." in page.text
+    assert not any(image["alt"].startswith("Robust z of every") for image in page.all("img"))
+
+
+def test_without_tables_of_quality_the_chapter_is_left_out(study):
+    page = page_of(write_group_report(study(model_rows([0.5] * 3))))
+    assert "#quality" not in [link["href"] for link in page.all("a")]

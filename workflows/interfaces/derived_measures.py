@@ -22,6 +22,7 @@ from workflows.compute.measures import (
 from workflows.compute.problems import Problem
 
 DERIVED = frozenset({"atlas", "stat", "desc", "space"})
+QUALITY_COLUMNS = [*("participant_id", "session_id", "modality"), "metric", "value"]
 QUALITY_UNITS = {"fd_mean": "mm", "tsnr": "ratio", "clean_minutes": "min"}
 KEYS = ["participant_id", "session_id", "modality"]
 VISIT_COLUMNS = [*KEYS, "days_from_baseline", "status", "reason"]
@@ -143,6 +144,40 @@ def collect(
         except DatasetError as error:
             scans.append(Scan(key, broken=str(error)))
     return _joined(_same_regions(scans), atlas)
+
+
+def scan_quality(ledger: pd.DataFrame, files: DerivedFiles) -> pd.DataFrame:
+    """Quality of the images of all used scans, QUALITY_COLUMNS; NaN where it was not measured.
+
+    All runs of a scan count alike, also those too short for connectivity; clean minutes are
+    summed. A scan without a readable table has no rows.
+
+    Parameters
+    ----------
+    ledger : pd.DataFrame
+        As `with_sources` gives it, labels without prefix.
+    files : DerivedFiles
+        Tables of the derivatives.
+    """
+    rows = []
+    for key, scans in ledger[ledger["status"] == "used"].groupby(KEYS, sort=False):
+        try:
+            measured = _image_quality(key[2], list(scans["source"]), files)
+        except DatasetError:
+            continue
+        rows += [(*key, metric, value) for metric, value in measured.items()]
+    return pd.DataFrame(rows, columns=QUALITY_COLUMNS).astype({"value": float})
+
+
+def _image_quality(modality: str, sources: list[Source], files: DerivedFiles) -> pd.Series:
+    if modality == "T1w":
+        return _numbers(files.read(sources[0], "desc-quality_T1w").iloc[0])
+    names = list(QUALITY_UNITS)
+    runs = [files.read(source, "desc-qc_bold", tuple(names)).iloc[0][names] for source in sources]
+    table = pd.DataFrame([_numbers(run) for run in runs])
+    mean = table.mean()
+    mean["clean_minutes"] = table["clean_minutes"].sum(min_count=1)
+    return mean
 
 
 def visit_table(ledger: pd.DataFrame, broken: dict[tuple[str, str, str], str]) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from workflows.compute.pair_quality import ALL_QUALITY, OUTLIER_Z
+
 DESCRIPTIONS: dict[str, str] = {
     "participant_id": "Participant.",
     "session_id": "Session.",
@@ -140,7 +142,7 @@ DESCRIPTIONS: dict[str, str] = {
     "bca_low": "Lower limit of the bias-corrected and accelerated bootstrap interval.",
     "bca_high": "Upper limit of the bias-corrected and accelerated bootstrap interval.",
     "claim": "mechanism, or association where the order in time does not allow more.",
-    "metric": "What is measured of the prediction.",
+    "metric": "What is measured of the prediction, or of the quality of an image.",
     "observed": "Observed outcome.",
     "predicted": "Outcome predicted by the fold the participant was left out of.",
     "fold": "Fold the participant was left out in.",
@@ -191,15 +193,28 @@ DESCRIPTIONS: dict[str, str] = {
     "where": "Participant, file, setting or model.",
     "kind": "problem: something is left out; note: worth knowing, nothing is wrong.",
     "what_to_do": "What can be done about it.",
-    "clean_minutes": "Minutes left after censoring, summed over runs.",
     "baseline_row": "Row of the array at baseline, counted from 0.",
     "followup_row": "Row of the array at follow-up, counted from 0.",
     "days_from_baseline": "Days since the participant's first session; n/a where unknown.",
     "status": "used, excluded, missing, or broken (derivatives missing or unreadable).",
+    "n_flags": "Metrics that stand out.",
+    "largest_z": (
+        "Largest robust z of the metrics in their bad direction: distance from the median of the "
+        "cohort in units of 1.4826 median absolute deviations; n/a with fewer than 5 people."
+    ),
+    "flag": (
+        f"What stands out: beyond {OUTLIER_Z} robust z (Iglewicz & Hoaglin 1993; more with few "
+        "people), or not plausible; n/a: nothing. Nothing is left out because of it."
+    ),
+    "baseline_z": "Robust z of the baseline value in the cohort.",
+    "followup_z": "Robust z of the follow-up value in the cohort.",
+    "change_z": "Robust z of the change among the changes of all people.",
+    **{measure.name: measure.description for measure in ALL_QUALITY},
 }
 UNITS = {
     "interval_days": "day",
     "days_from_baseline": "day",
     "percent_change": "percent",
+    **{measure.name: measure.unit for measure in ALL_QUALITY if measure.unit != "1"},
     "clean_minutes": "minute",
 }

@@ -15,6 +15,7 @@ from workflows.interfaces.report_outcomes import outcome_chapter
 from workflows.interfaces.report_pages import Chapter, rendered
 from workflows.interfaces.report_participants import participant_chapter
 from workflows.interfaces.report_prediction import prediction_chapter
+from workflows.interfaces.report_quality import quality_chapter
 from workflows.interfaces.report_symptoms import symptom_chapter
 from workflows.interfaces.report_tables import MAX_ROWS, Sheet, sheet
 from workflows.interfaces.report_tests import short_chapter, tests_chapter
@@ -48,6 +49,7 @@ def write_page(output_dir: Path, specs: dict[str, ModelSpec] | None = None) -> P
         chapters=chapters_of(results),
         tables=model_sheets(results),
         problems=sheet("Problems", results.problems),
+        pages={page.stem for page in output_dir.glob("sub-*.html")},
         methods=text_of(output_dir / "logs" / "CITATION.md"),
         settings=text_of(output_dir / "settings.yaml"),
         downloads=downloads(group),
@@ -62,6 +64,7 @@ def chapters_of(results: GroupResults) -> list[Chapter]:
     chapters = [
         short_chapter(results),
         participant_chapter(results),
+        quality_chapter(results),
         outcome_chapter(results),
         region_chapter(results),
         edge_chapter(results),

@@ -58,6 +58,8 @@ class GroupResults:
     change: pd.DataFrame
     ledger: pd.DataFrame
     specs: dict[str, ModelSpec] = field(default_factory=dict)
+    quality: pd.DataFrame = field(default_factory=pd.DataFrame)
+    quality_pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -120,6 +122,8 @@ def read_results(output_dir: Path, specs: dict[str, ModelSpec] | None = None) ->
         change=_optional(group / "change.tsv"),
         ledger=_texts(output_dir / "ledger.tsv", ("modality", "status", "reason", "scanner")),
         specs=specs or {},
+        quality=_optional(group / "quality.tsv"),
+        quality_pairs=_optional(group / "quality_pairs.tsv"),
     )
 
 

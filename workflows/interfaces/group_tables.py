@@ -25,6 +25,7 @@ TEXTS = (
     "reason",
     "status",
     "note",
+    "flag",
     "score",
     "level",
     "moment",

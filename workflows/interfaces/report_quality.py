@@ -1,0 +1,141 @@
+"""Quality of the images of the cohort: who stands out, in what, and how scans were acquired."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bids_utils.names import with_prefix
+from workflows.compute.pair_quality import (
+    ALL_QUALITY,
+    MIN_PEOPLE,
+    OUTLIER_Z,
+    long_values,
+    ranked_people,
+    scored_values,
+)
+from workflows.drawing.canvas import png_bytes
+from workflows.drawing.quality_strip import quality_strip
+from workflows.interfaces.group_results import GroupResults
+from workflows.interfaces.report_pages import Chapter, Part, Picture, embedded, lines_of
+from workflows.interfaces.report_tables import sheets
+
+MOST_SAID = 10
+LEAD = (
+    "Images that stand out are shown here and nothing is left out because of it. Who looks at the "
+    "pictures and decides otherwise names the image in the list of sessions.exclude."
+)
+SHORT = {measure.name: measure.better for measure in ALL_QUALITY}
+
+
+def quality_chapter(results: GroupResults) -> Chapter:
+    """People from worst to best, a picture of all measures, and notes on the images used."""
+    parts = (_ranked(results), _changes(results), _acquired(results))
+    return Chapter(
+        "quality",
+        "Quality of the images",
+        "Quality",
+        tuple(part for part in parts if not part.is_empty),
+        lead=LEAD,
+    )
+
+
+def strip_scores(quality: pd.DataFrame) -> pd.DataFrame:
+    """Robust z of each scan and measure as `quality_strip` draws it, worse to the right.
+
+    Parameters
+    ----------
+    quality : DataFrame
+        As quality.tsv has it, labels without prefix.
+    """
+    scored = scored_values(long_values(quality))
+    several = scored.groupby("metric")["modality"].transform("nunique") > 1
+    both = scored["metric"].map(SHORT) == "neither"
+    return pd.DataFrame(
+        {
+            "row": np.where(several, scored["metric"] + " " + scored["modality"], scored["metric"]),
+            "participant_id": _with_ids(scored)["participant_id"],
+            "session_id": scored["session_id"],
+            "z": np.where(both, scored["z"], scored["bad_z"]),
+            "both": both,
+            "limit": scored["limit"],
+            "stands_out": scored["flag"] != "",
+        }
+    )
+
+
+def _ranked(results):
+    quality, pairs = results.quality, results.quality_pairs
+    if not len(quality):
+        return Part()
+    pairs = pairs if len(pairs) else pd.DataFrame(columns=["participant_id", "change_z", "flag"])
+    table, scans = _with_ids(ranked_people(quality, pairs)), _with_ids(quality)
+    flagged = table[table["n_flags"] > 0]
+    said = [f"{row.participant_id}: {row.flags}." for row in flagged.head(MOST_SAID).itertuples()]
+    if len(flagged) > MOST_SAID:
+        said.append(f"And {len(flagged) - MOST_SAID} more people; see the table.")
+    first = f"{len(flagged)} of {len(table)} people have an image or a pair that stands out."
+    shown = table.assign(flags=table["flags"].replace("", "none"))
+    return Part(
+        lines=lines_of([first, *said]),
+        pictures=_strip(quality),
+        sheets=sheets(people_from_worst_to_best_quality=shown, quality_of_each_scan=scans),
+    )
+
+
+def _strip(quality):
+    scores = strip_scores(quality)
+    if not scores["z"].notna().any():
+        return ()
+    n_out = int(scores["stands_out"].sum())
+    alt = f"Robust z of every quality measure and scan; {n_out} values stand out"
+    caption = (
+        "A dot is a scan, a colour a session. To the right is worse; for measures with a line on "
+        f"both sides either direction is unusual. Beyond the line (robust z of {OUTLIER_Z:g}, "
+        "more in small cohorts; Iglewicz & Hoaglin 1993), or where a value is not plausible, scans "
+        "are ringed, named and joined with the person's other sessions."
+    )
+    source = embedded(png_bytes(quality_strip(scores)))
+    return (Picture(source, alt, caption),)
+
+
+def _changes(results):
+    pairs = results.quality_pairs
+    if not len(pairs):
+        return Part()
+    flagged = pairs[pairs["flag"] != ""]
+    n_people = pairs["participant_id"].nunique()
+    few = f"Fewer than {MIN_PEOPLE} people: only limits that hold for one person were applied."
+    text = f"{len(flagged)} changes of quality between two sessions stand out, of {len(pairs)}."
+    return Part(
+        "Quality that differs between the sessions",
+        lines=lines_of([text, few if n_people < MIN_PEOPLE else ""]),
+        sheets=sheets(changes_that_stand_out=_with_ids(flagged)),
+    )
+
+
+def _acquired(results):
+    ledger = results.ledger
+    if not {"status", "reason"} <= set(ledger):
+        return Part()
+    columns = ["participant_id", "session_id", "modality", "reason"]
+    noted = ledger[(ledger["status"] == "used") & ledger["reason"].notna()].reindex(columns=columns)
+    if not len(noted):
+        return Part()
+    differs = noted["reason"].str.contains("differs from ses-", regex=False)
+    people = noted.loc[differs, "participant_id"].nunique()
+    everybody = ledger.loc[ledger["status"] == "used", "participant_id"].nunique()
+    text = (
+        "Acquired otherwise in a later session (scanner, software, sequence, voxel size): "
+        f"{people} of {everybody} people. Their change may come from that."
+    )
+    return Part(
+        "Notes on images that are used",
+        lines=lines_of([text if people else ""]),
+        sheets=sheets(notes_on_images_that_are_used=noted),
+    )
+
+
+def _with_ids(table):
+    """Table whose people are named as on disk, so that their pages are linked."""
+    return table.assign(participant_id=[with_prefix(who, "sub") for who in table["participant_id"]])
