@@ -23,6 +23,7 @@ COARSE_MM = 4.0
 HEAD_LEVEL = 0.3
 CLOSING_MM = 12.0
 AIR_GAP_MM = 10.0
+RIM_VOXELS = 3
 MIN_AIR_SHARE = 0.1
 DARK_PCT = 20
 NOISE_PCTS = (5, 25)
@@ -495,7 +496,8 @@ def upper_head(volume, brain, voxel_mm):
     """Head and air (`UpperHead`) in the slices above the middle of the brain.
 
     Below it the air is that of mouth and neck, and faces are often removed. Air is at
-    least `AIR_GAP_MM` away from the head, and no block of zeros.
+    least `AIR_GAP_MM` away from the head, and neither a block of zeros nor its rim, which
+    interpolation has darkened.
 
     Parameters
     ----------
@@ -520,7 +522,8 @@ def upper_head(volume, brain, voxel_mm):
     head = _coarse_head(_blocks(volume, step), _blocks(brain, step) > 0.5, voxel_mm * step)
     near = ndimage.distance_transform_edt(~head, sampling=voxel_mm * step) < AIR_GAP_MM
     head, near = (_repeated(mask, step, volume.shape) for mask in (head, near))
-    return UpperHead(volume, head, ~near & ~zeroed(volume))
+    removed = ndimage.binary_dilation(zeroed(volume), iterations=RIM_VOXELS)
+    return UpperHead(volume, head, ~near & ~removed)
 
 
 def _coarse_head(volume, brain, voxel_mm):

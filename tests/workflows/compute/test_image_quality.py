@@ -265,6 +265,16 @@ def test_ghosts_in_the_air_raise_the_share_of_artefacts(head):
     assert ghosted["qi_1"] > 0.1
 
 
+def test_the_corners_of_a_turned_image_do_not_count_as_dark_air(head):
+    image = noisy(head[0] + 0.2 * np.roll(head[0], 36, axis=1), 2.0)
+    turned = image.copy()
+    turned[:4] = turned[-4:] = 0
+    turned[4:7] *= 0.05
+    turned[-7:-4] *= 0.05
+    whole, cut = (air_measures(volume, head[2], VOXEL_MM)[0] for volume in (image, turned))
+    assert cut["qi_1"] == pytest.approx(whole["qi_1"], rel=0.15)
+
+
 def test_zeroed_air_gives_no_measures_of_air_but_all_of_the_brain(head):
     image = noisy(head[0], 2.0)
     distance = ndimage.distance_transform_edt(~head[2], sampling=VOXEL_MM)
