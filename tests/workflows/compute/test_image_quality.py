@@ -266,7 +266,7 @@ def test_ghosts_in_the_air_raise_the_share_of_artefacts(head):
 
 
 def test_the_corners_of_a_turned_image_do_not_count_as_dark_air(head):
-    image = noisy(head[0] + 0.2 * np.roll(head[0], 36, axis=1), 2.0)
+    image = 12 + noisy(head[0] + 0.2 * np.roll(head[0], 36, axis=1), 2.0)
     turned = image.copy()
     turned[:4] = turned[-4:] = 0
     turned[4:7] *= 0.05
