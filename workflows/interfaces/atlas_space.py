@@ -29,7 +29,7 @@ from workflows.interfaces.registration import GREY_LABEL, MNI_SPACE
 from workflows.interfaces.volumes import load_labels, load_mask, load_volume, voxel_size_mm
 
 MIN_INSIDE = 0.75
-MIN_GREY_DICE = 0.6
+MIN_GREY_DICE = 0.7
 WHOLE_TOLERANCE = 1e-3
 MAX_LABEL = 32767
 

@@ -81,8 +81,8 @@ def test_a_head_with_skull_is_no_brain_of_a_space(make, tmp_path):
 
 
 def test_a_bad_match_of_the_brains_is_an_error_that_names_the_file():
-    check_match(0.61, "T1w.nii.gz")
-    for overlap in (0.59, np.nan):
+    check_match(0.71, "T1w.nii.gz")
+    for overlap in (0.69, np.nan):
         with pytest.raises(ToolError, match=r"T1w.nii.gz: after the registration .* without skull"):
             check_match(overlap, "T1w.nii.gz")
 
