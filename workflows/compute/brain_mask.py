@@ -12,6 +12,7 @@ DARK_SEARCH_MM, BRIGHT_SEARCH_MM = 20.0, 10.0
 MIN_CURVATURE_MM, MAX_CURVATURE_MM = 3.33, 10.0
 HEAD_HEIGHT_MM = 170.0
 SPACING_EVERY = 50
+FAT_LEVEL = 1.3
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,23 @@ def brain_facts(volume, mask, voxel_mm):
     return HeadFacts(
         float(low), float(threshold), float(np.median(volume[mask])), centre, float(radius)
     )
+
+
+def without_fat(volume, mask, low):
+    """Volume (i, j, k) in which all that is much brighter than white matter is dark.
+
+    The growing surface takes fat for brain where the skull is thin or the slices are thick.
+
+    Parameters
+    ----------
+    volume : array, (i, j, k)
+        Head without bias field.
+    mask : bool array, (i, j, k)
+        Rough brain mask, not empty; its 80th percentile is white matter.
+    low : float
+        Intensity of the background.
+    """
+    return np.where(volume > FAT_LEVEL * np.percentile(volume[mask], 80), low, volume)
 
 
 def brain_surface(volume, voxel_mm, facts, fractional_threshold, n_iterations):

@@ -8,6 +8,7 @@ from workflows.compute.brain_mask import (
     filled_surface,
     head_facts,
     icosphere,
+    without_fat,
 )
 
 VOXEL_MM = 4.0
@@ -80,3 +81,11 @@ def test_an_empty_image_or_mask_is_an_error():
         head_facts(np.zeros((10, 10, 10)), VOXEL_MM)
     with pytest.raises(ValueError, match="mask"):
         brain_facts(np.ones((4, 4, 4)), np.zeros((4, 4, 4), bool), VOXEL_MM)
+
+
+def test_fat_becomes_dark_and_white_matter_stays():
+    mask = np.arange(10.0).reshape(1, 1, 10) < 8
+    volume = np.array([100.0, 50, 100, 60, 100, 100, 70, 100, 129, 131]).reshape(1, 1, 10)
+    found = without_fat(volume, mask, 3.0)
+    np.testing.assert_array_equal(found[0, 0, -2:], [129, 3])
+    np.testing.assert_array_equal(found[mask], volume[mask])
