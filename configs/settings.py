@@ -108,6 +108,7 @@ class AnatSettings(Section):
     mni_resolution_mm: Positive = 2.0
     min_mni_overlap: Fraction = 0.55
     min_coverage: Fraction = 0.8
+    min_thickness_lines: Annotated[int, Field(ge=1)] = 50
     min_brain_ml: Positive = 600.0
     max_brain_ml: Positive = 2400.0
 

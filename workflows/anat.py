@@ -7,6 +7,7 @@ from nipype.pipeline.engine import MapNode, Node, Workflow
 
 from configs.settings import AnatSettings, Settings
 from workflows.interfaces.atlas import AnatQuality, RegionVolumes, SessionView, TemplateAtlas
+from workflows.interfaces.deformation import RegionErrors, SessionDeformations
 from workflows.interfaces.registration import (
     MNI_SPACE,
     ApplyWarp,
@@ -16,11 +17,11 @@ from workflows.interfaces.registration import (
     GreedyAffine,
     GreedyWarp,
     MniReference,
-    SessionWarp,
 )
 from workflows.interfaces.save import Output
+from workflows.interfaces.session_quality import QUALITY_DICTIONARY, SessionQuality
+from workflows.interfaces.thickness import RegionThickness, SessionThickness, ThicknessLines
 from workflows.interfaces.tissue import (
-    MatchIntensity,
     SessionNoise,
     SessionTissue,
     TemplateTissue,
@@ -29,10 +30,22 @@ from workflows.interfaces.tissue import (
 from workflows.template import init_template_wf
 
 LABEL_REACH_MM = 3.0
-TISSUE_FIELDS = ("gm_file", "wm_file", "csf_file", "dseg_file")
-SESSION_FIELDS = ("session_t1w_files", "session_gm_files", "session_dseg_files")
+TISSUES = ("gm_file", "wm_file", "csf_file")
+TISSUE_FIELDS = (*TISSUES, "dseg_file")
+XFMS = "session2template_xfms"
+QUALITY_INPUTS = ("session_files", "head_files", "mask_files", XFMS, "head_file", "mask_file")
+QUALITY_FIELDS = ("anat_qc_file", "session_quality_files")
+TEMPLATE_FIELDS = (
+    ("mask_file", "template_mask_file"),
+    ("head_file", "template_head_file"),
+    ("scaled_files", "session_t1w_files"),
+    (XFMS, XFMS),
+)
+SEGMENTED_FIELDS = ("session_gm_files", "session_dseg_files")
+DEFORMED_FIELDS = ("warped_files", "jacobian_files", "brain_file", "noise")
 MNI_FIELDS = ("template2mni_xfm", "mni2template_xfm", "template_mni_file")
 REGION_FIELDS = ("template_atlas_file", "morph_files", "tissue_files")
+THICKNESS_FIELDS = ("thickness_files", "template_thickness_file")
 PREPROC, NIFTI = (("desc", "preproc"),), ".nii.gz"
 FROM_T1W = (("from", "T1w"), ("to", MNI_SPACE), ("mode", "image"))
 TO_T1W = (("from", MNI_SPACE), ("to", "T1w"), ("mode", "image"))
@@ -100,7 +113,42 @@ ANAT_OUTPUTS = (
         (("atlas", "{atlas}"),),
         description="Regions of the atlas on the template, extended to its grey matter.",
     ),
+    Output(
+        "thickness_files",
+        "morph",
+        ".tsv",
+        "anat",
+        (("atlas", "{atlas}"), ("desc", "thickness")),
+        "session",
+        "Mean cortical thickness (mm) of each region, number of lines across it.",
+    ),
+    Output(
+        "template_thickness_file",
+        "thickness",
+        NIFTI,
+        "anat",
+        description="Cortical thickness of the template (mm), for looking.",
+    ),
     Output("anat_qc_file", "qc", ".tsv", "anat", (("desc", "anat"),)),
+    Output(
+        "session_quality_files",
+        "T1w",
+        ".tsv",
+        "anat",
+        (("desc", "quality"),),
+        "session",
+        "Quality of the image.",
+        columns=QUALITY_DICTIONARY,
+    ),
+    Output(
+        "jacobian_files",
+        "jacobian",
+        NIFTI,
+        "anat",
+        (),
+        "session",
+        "Volume in the session of each unit of volume of the template.",
+    ),
     Output(
         "session_t1w_files",
         "T1w",
@@ -145,8 +193,10 @@ ANAT_OUTPUTS = (
         "anat",
         (("atlas", "{atlas}"), ("desc", "volume")),
         "session",
-        "Grey-matter volume (ml) and coverage (0 to 1) of each region: grey matter of the "
-        "template times the volume of each of its voxels in the session.",
+        "Each region. volume: grey matter of the session (ml). deformation: tissue of the template "
+        "times how much larger each place is in the session (ml); more sensitive to change. "
+        "coverage: share of the region that was scanned. residual: what deformation and noise "
+        "leave unexplained (1 is noise alone). standard_error: of the column before it.",
     ),
     Output(
         "tissue_files",
@@ -155,7 +205,8 @@ ANAT_OUTPUTS = (
         "anat",
         (("desc", "tissue"),),
         "session",
-        "Grey matter, white matter, CSF of the session, brain mask of the template (ml).",
+        "Grey matter, white matter, CSF, brain (grey and white) and lateral ventricles of the "
+        "session, brain mask of the template (ml).",
     ),
 )
 
@@ -163,19 +214,18 @@ ANAT_OUTPUTS = (
 def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
     """Tissue of the template, and of each session with the model of the template.
 
-    inputnode: `scaled_files`, `brain_file`, `mask_file`, `gm_prior_file`, `wm_prior_file`.
-    outputnode: `session_t1w_files`, `session_gm_files`, `session_dseg_files` in the order of
-    `scaled_files`; `gm_file`, `wm_file`, `csf_file`, `dseg_file` of the
-    template; `noise`.
+    inputnode: `warped_files`, `brain_file`, `mask_file`, `gm_prior_file`, `wm_prior_file`.
+    outputnode: `session_gm_files`, `session_dseg_files` in the order of `warped_files`;
+    `gm_file`, `wm_file`, `csf_file`, `dseg_file`, `classes_file` of the template;
+    `tissue_noise`.
     """
     workflow = Workflow(name)
     priors = ["gm_prior_file", "wm_prior_file"]
-    given = ["scaled_files", "brain_file", "mask_file", *priors]
+    given = ["warped_files", "brain_file", "mask_file", *priors]
     inputnode = Node(IdentityInterface(given), "inputnode")
-    of_template = ["gm_file", "wm_file", "csf_file", "dseg_file"]
-    outputnode = Node(IdentityInterface([*of_template, *SESSION_FIELDS, "noise"]), "outputnode")
+    fields = [*TISSUE_FIELDS, *SEGMENTED_FIELDS, "tissue_noise"]
+    outputnode = Node(IdentityInterface([*fields, "classes_file"]), "outputnode")
     template = Node(TemplateTissue(), "template", mem_gb=1.5)
-    match = MapNode(MatchIntensity(), ["in_file"], name="match", mem_gb=1.0)
     noise = Node(SessionNoise(), "noise", mem_gb=1.5)
     tissue = MapNode(SessionTissue(), ["in_file"], name="tissue", mem_gb=2.0)
     reference = [("brain_file", "template_file"), ("mask_file", "mask_file")]
@@ -183,26 +233,16 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
         [
             (inputnode, template, [("brain_file", "in_file"), ("mask_file", "mask_file")]),
             (inputnode, template, [(field, field) for field in priors]),
-            (inputnode, match, [("scaled_files", "in_file"), *reference]),
-            (template, match, [("wm_file", "wm_file")]),
-            (match, noise, [("out_file", "in_files")]),
-            (inputnode, noise, [("brain_file", "template_file")]),
+            (inputnode, noise, [("warped_files", "in_files"), ("brain_file", "template_file")]),
             (template, noise, [("classes_file", "classes_file")]),
-            (match, tissue, [("out_file", "in_file")]),
-            (inputnode, tissue, reference),
+            (inputnode, tissue, [("warped_files", "in_file"), *reference]),
             (template, tissue, [("classes_file", "classes_file")]),
             (noise, tissue, [("noise", "noise")]),
-            (template, outputnode, [(field, field) for field in of_template]),
-            (noise, outputnode, [("noise", "noise")]),
-            (match, outputnode, [("out_file", "session_t1w_files")]),
-            (
-                tissue,
-                outputnode,
-                [
-                    ("gm_file", "session_gm_files"),
-                    ("dseg_file", "session_dseg_files"),
-                ],
-            ),
+            (template, outputnode, [(field, field) for field in TISSUE_FIELDS]),
+            (template, outputnode, [("classes_file", "classes_file")]),
+            (noise, outputnode, [("noise", "tissue_noise")]),
+            (tissue, outputnode, [("gm_file", "session_gm_files")]),
+            (tissue, outputnode, [("dseg_file", "session_dseg_files")]),
         ]
     )
     return workflow
@@ -212,12 +252,13 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
     """Registration of the template to MNI152NLin2009aSym, both ways, checked for its overlap.
 
     inputnode: `brain_file`, `mask_file`. outputnode: `template2mni_xfm`, `mni2template_xfm`,
-    `template_mni_file`; `gm_prior_file`, `wm_prior_file` (MNI on the template); `overlap`.
+    `template_mni_file`; `gm_prior_file`, `wm_prior_file`, `ventricles_prior_file` (MNI on the
+    template); `overlap`.
     """
     workflow = Workflow(name)
     inputnode = Node(IdentityInterface(["brain_file", "mask_file"]), "inputnode")
     fields = ["template2mni_xfm", "mni2template_xfm", "template_mni_file", "overlap"]
-    priors = ["gm_prior_file", "wm_prior_file"]
+    priors = ["gm_prior_file", "wm_prior_file", "ventricles_prior_file"]
     outputnode = Node(IdentityInterface([*fields, *priors]), "outputnode")
     mni = Node(MniReference(resolution_mm=settings.mni_resolution_mm), "mni")
     coarse = Node(Coarser(), "coarse", mem_gb=0.6)
@@ -228,6 +269,7 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
     template_mni = Node(ApplyWarp(interpolation="LINEAR"), "template_mni")
     gm_prior = Node(ApplyWarp(interpolation="LINEAR"), "gm_prior")
     wm_prior = Node(ApplyWarp(interpolation="LINEAR"), "wm_prior")
+    ventricles = Node(ApplyWarp(interpolation="LINEAR"), "ventricles")
     check = Node(CheckOverlap(min_overlap=settings.min_mni_overlap), "check")
     images = [("brain_file", "brain_file"), ("mask_file", "mask_file")]
     workflow.connect(
@@ -257,7 +299,7 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
             (check, outputnode, [("overlap", "overlap")]),
         ]
     )
-    for tissue, node in (("gm", gm_prior), ("wm", wm_prior)):
+    for tissue, node in (("gm", gm_prior), ("wm", wm_prior), ("ventricles", ventricles)):
         workflow.connect(mni, f"{tissue}_file", node, "in_file")
         workflow.connect(from_mni, "out_xfm", node, "xfm_files")
         workflow.connect(inputnode, "brain_file", node, "reference_file")
@@ -266,55 +308,58 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
 
 
 def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflow:
-    """Grey-matter volume of each region, and of all tissues, in each session.
+    """Volume and deformation of each region, and of all tissues, in each session.
 
-    The tissue of the template counts as much in a session as the session has to be stretched
-    or squeezed to become the template.
-
-    inputnode: `head_file`, `gm_file`, `wm_file`, `csf_file`, `mask_file`, `mni2template_xfm`,
-    `template2mni_xfm` of the template; `scaled_files`, `view_files`; `atlas_file` (MNI),
-    `atlas_labels_file`. outputnode: `template_atlas_file`; `morph_files`, `tissue_files` in
-    the order of `scaled_files`.
+    inputnode: `brain_file`, `gm_file`, `wm_file`, `csf_file`, `mask_file`, `mni2template_xfm`,
+    `template2mni_xfm`, `ventricles_prior_file` of the template; `warped_files`, `jacobian_files`,
+    `session_gm_files`, `view_files` and their `noise`; `atlas_file` (MNI), `atlas_labels_file`.
+    outputnode: `template_atlas_file`; `seen_files`, `morph_files`, `tissue_files` in the order
+    of `warped_files`.
     """
     workflow = Workflow(name)
-    tissues = [(field, field) for field in ("gm_file", "wm_file", "csf_file", "mask_file")]
-    of_template = ["head_file", *(field for field, _ in tissues)]
-    transforms = ["mni2template_xfm", "template2mni_xfm"]
-    given = [*of_template, *transforms, "scaled_files", "view_files"]
+    of_template = ["brain_file", *TISSUES, "mask_file", "ventricles_prior_file"]
+    of_sessions = ["warped_files", "jacobian_files", "session_gm_files", "view_files", "noise"]
+    given = [*of_template, "mni2template_xfm", "template2mni_xfm", *of_sessions]
     inputnode = Node(IdentityInterface([*given, "atlas_file", "atlas_labels_file"]), "inputnode")
-    outputnode = Node(IdentityInterface(REGION_FIELDS), "outputnode")
+    outputnode = Node(IdentityInterface([*REGION_FIELDS, "seen_files"]), "outputnode")
     labels = Node(ApplyWarp(interpolation="NN"), "labels", mem_gb=0.6)
     atlas = Node(TemplateAtlas(reach_mm=LABEL_REACH_MM), "atlas", mem_gb=1.0)
     view = MapNode(SessionView(), ["view_file"], name="view")
     view_mni = MapNode(ApplyWarp(interpolation="NN"), ["in_file"], name="view_mni", mem_gb=0.6)
-    warp = MapNode(SessionWarp(), ["in_file"], name="warp", mem_gb=1.5)
     tissue = MapNode(TissueVolumes(), ["jacobian_file"], name="tissue")
+    errors = Node(RegionErrors(), "errors", mem_gb=2.0)
     volumes = MapNode(
         RegionVolumes(min_coverage=settings.min_coverage),
-        ["jacobian_file", "mni_view_file"],
+        ["gm_file", "jacobian_file", "warped_file", "mni_view_file"],
         name="volumes",
         mem_gb=0.6,
     )
+    tissues = [(field, field) for field in (*TISSUES, "mask_file")]
+    to_mni = [("atlas_file", "reference_file"), ("template2mni_xfm", "xfm_files")]
+    images = [("csf_file",) * 2, ("mask_file",) * 2, ("noise",) * 2]
+    own = [("session_gm_files", "gm_file"), ("jacobian_files", "jacobian_file")]
     mni_atlas = [("atlas_file", "mni_atlas_file"), ("atlas_labels_file", "labels_file")]
-    images = [("scaled_files", "in_file"), ("head_file", "template_file")]
     workflow.connect(
         [
             (inputnode, labels, [("atlas_file", "in_file"), ("mask_file", "reference_file")]),
             (inputnode, labels, [("mni2template_xfm", "xfm_files")]),
             (labels, atlas, [("out_file", "labels_file")]),
-            (inputnode, atlas, [("gm_file", "gm_file"), ("mask_file", "mask_file")]),
+            (inputnode, atlas, [("gm_file",) * 2, ("mask_file",) * 2]),
             (inputnode, view, [("view_files", "view_file"), ("mask_file", "mask_file")]),
             (view, view_mni, [("out_file", "in_file")]),
-            (inputnode, view_mni, [("atlas_file", "reference_file")]),
-            (inputnode, view_mni, [("template2mni_xfm", "xfm_files")]),
-            (inputnode, warp, [*images, ("mask_file", "mask_file")]),
-            (inputnode, tissue, tissues),
-            (warp, tissue, [("jacobian_file", "jacobian_file")]),
-            (inputnode, volumes, [("gm_file", "gm_file"), *mni_atlas]),
-            (warp, volumes, [("jacobian_file", "jacobian_file")]),
+            (inputnode, view_mni, to_mni),
+            (inputnode, tissue, [*tissues, ("jacobian_files", "jacobian_file")]),
+            (inputnode, tissue, [("ventricles_prior_file",) * 2]),
+            (inputnode, errors, [*images, ("session_gm_files", "gm_files")]),
+            (inputnode, errors, [("warped_files",) * 2, ("atlas_labels_file", "labels_file")]),
+            (atlas, errors, [("out_file", "atlas_file")]),
+            (inputnode, volumes, [*images, ("brain_file",) * 2, *own, *mni_atlas]),
+            (inputnode, volumes, [("warped_files", "warped_file")]),
+            (errors, volumes, [("out_file", "errors_file")]),
             (atlas, volumes, [("out_file", "atlas_file")]),
             (view_mni, volumes, [("out_file", "mni_view_file")]),
             (atlas, outputnode, [("out_file", "template_atlas_file")]),
+            (view, outputnode, [("out_file", "seen_files")]),
             (volumes, outputnode, [("out_file", "morph_files")]),
             (tissue, outputnode, [("out_file", "tissue_files")]),
         ]
@@ -331,41 +376,119 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
     `t1w_files`.
     """
     workflow = Workflow(name)
-    inputnode = Node(
-        IdentityInterface(["t1w_files", "atlas_file", "atlas_labels_file"]), "inputnode"
-    )
-    pictures = ["template_mni_file", "template_head_file"]
-    fields = [*(output.field for output in ANAT_OUTPUTS), *pictures]
+    given = ["t1w_files", "atlas_file", "atlas_labels_file"]
+    inputnode = Node(IdentityInterface(given), "inputnode")
+    fields = [*(output.field for output in ANAT_OUTPUTS), "template_mni_file", "template_head_file"]
     outputnode = Node(IdentityInterface(fields), "outputnode")
     template_wf = init_template_wf(n_sessions, settings.anat)
-    tissue_wf = init_tissue_wf()
+    deform = Node(SessionDeformations(), "deform", mem_gb=2.0)
     mni_wf = init_mni_wf(settings.anat)
+    tissue_wf = init_tissue_wf()
     regions_wf = init_regions_wf(settings.anat)
-    quality = Node(AnatQuality(), "quality")
+    thickness_wf = init_thickness_wf(settings.anat)
+    quality_wf = init_quality_wf()
     workflow.connect(inputnode, "t1w_files", template_wf, "inputnode.t1w_files")
-    _pass(workflow, template_wf, tissue_wf, ("scaled_files", "brain_file", "mask_file"))
-    _pass(workflow, template_wf, mni_wf, ("brain_file", "mask_file"))
-    _pass(workflow, mni_wf, tissue_wf, ("gm_prior_file", "wm_prior_file"))
-    to_regions = ("head_file", "mask_file", "scaled_files", "view_files")
-    _pass(workflow, template_wf, regions_wf, to_regions)
-    _pass(workflow, tissue_wf, regions_wf, ("gm_file", "wm_file", "csf_file"))
-    _pass(workflow, mni_wf, regions_wf, ("template2mni_xfm", "mni2template_xfm"))
+    for source, target, passed in (
+        (template_wf, mni_wf, ("mask_file",)),
+        (template_wf, tissue_wf, ("mask_file",)),
+        (template_wf, regions_wf, ("mask_file", "view_files")),
+        (template_wf, quality_wf, QUALITY_INPUTS),
+        (mni_wf, tissue_wf, ("gm_prior_file", "wm_prior_file")),
+        (mni_wf, regions_wf, ("template2mni_xfm", "mni2template_xfm", "ventricles_prior_file")),
+        (mni_wf, quality_wf, ("overlap",)),
+        (tissue_wf, regions_wf, (*TISSUES, "session_gm_files")),
+        (tissue_wf, quality_wf, (*TISSUES, "tissue_noise")),
+        (tissue_wf, thickness_wf, ("gm_file", "wm_file", "classes_file")),
+        (regions_wf, thickness_wf, ("template_atlas_file", "seen_files")),
+    ):
+        _pass(workflow, source, target, passed)
     atlas_fields = [(field, f"inputnode.{field}") for field in ("atlas_file", "atlas_labels_file")]
-    xfms = ("outputnode.session2template_xfms", "session2template_xfms")
+    heads = [(f"outputnode.{k}", k) for k in ("scales", "mask_file")]
+    heads += [("outputnode.head_files", "in_files"), (f"outputnode.{XFMS}", "xfm_files")]
+    deformed = [(field, f"inputnode.{field}") for field in DEFORMED_FIELDS]
+    followed = ("brain_file", "warped_files", "displacement_files")
     workflow.connect(
         [
             (inputnode, regions_wf, atlas_fields),
-            (template_wf, quality, [("outputnode.mask_file", "mask_file"), xfms]),
-            (mni_wf, quality, [("outputnode.overlap", "mni_overlap")]),
-            (tissue_wf, quality, [("outputnode.noise", "noise")]),
-            (quality, outputnode, [("out_file", "anat_qc_file")]),
-            (template_wf, outputnode, [xfms, ("outputnode.brain_file", "template_file")]),
-            (template_wf, outputnode, [("outputnode.mask_file", "template_mask_file")]),
-            (template_wf, outputnode, [("outputnode.head_file", "template_head_file")]),
+            (template_wf, deform, heads),
+            (deform, mni_wf, [("brain_file", "inputnode.brain_file")]),
+            (deform, tissue_wf, [(k, f"inputnode.{k}") for k in ("warped_files", "brain_file")]),
+            (deform, regions_wf, deformed),
+            (deform, thickness_wf, [(field, f"inputnode.{field}") for field in followed]),
+            (inputnode, thickness_wf, [("atlas_labels_file", "inputnode.atlas_labels_file")]),
+            (deform, outputnode, [("brain_file", "template_file"), ("jacobian_files",) * 2]),
+            (template_wf, outputnode, [(f"outputnode.{k}", v) for k, v in TEMPLATE_FIELDS]),
             (tissue_wf, outputnode, [(f"outputnode.{k}", f"template_{k}") for k in TISSUE_FIELDS]),
-            (tissue_wf, outputnode, [(f"outputnode.{k}", k) for k in SESSION_FIELDS]),
+            (tissue_wf, outputnode, [(f"outputnode.{k}", k) for k in SEGMENTED_FIELDS]),
             (mni_wf, outputnode, [(f"outputnode.{k}", k) for k in MNI_FIELDS]),
             (regions_wf, outputnode, [(f"outputnode.{k}", k) for k in REGION_FIELDS]),
+            (thickness_wf, outputnode, [(f"outputnode.{k}", k) for k in THICKNESS_FIELDS]),
+            (quality_wf, outputnode, [(f"outputnode.{k}", k) for k in QUALITY_FIELDS]),
+        ]
+    )
+    return workflow
+
+
+def init_thickness_wf(settings: AnatSettings, name: str = "thickness_wf") -> Workflow:
+    """Cortical thickness of the template, and of each region in each session.
+
+    inputnode: `brain_file`, `gm_file`, `wm_file`, `classes_file`, `template_atlas_file` of the
+    template; `warped_files`, `displacement_files`, `seen_files`; `atlas_labels_file`. outputnode:
+    `thickness_files` in the order of `warped_files`; `template_thickness_file`.
+    """
+    workflow = Workflow(name)
+    of_template = ["brain_file", "gm_file", "wm_file", "classes_file", "template_atlas_file"]
+    of_sessions = ["warped_files", "displacement_files", "seen_files"]
+    given = [*of_template, *of_sessions, "atlas_labels_file"]
+    inputnode = Node(IdentityInterface(given), "inputnode")
+    outputnode = Node(IdentityInterface(THICKNESS_FIELDS), "outputnode")
+    lines = Node(ThicknessLines(), "lines", mem_gb=1.0)
+    own = ["warped_file", "displacement_file", "seen_file"]
+    session = MapNode(SessionThickness(), own, name="session", mem_gb=0.8)
+    floors = {"min_lines": settings.min_thickness_lines, "min_coverage": settings.min_coverage}
+    thickness = Node(RegionThickness(**floors), "thickness")
+    tissues = [(field, field) for field in ("gm_file", "wm_file", "classes_file")]
+    regions = [("template_atlas_file", "atlas_file"), ("atlas_labels_file", "labels_file")]
+    workflow.connect(
+        [
+            (inputnode, lines, [("brain_file", "template_file"), *tissues, *regions]),
+            (inputnode, session, [(f"{name}s", name) for name in own]),
+            (lines, session, [("lines_file", "lines_file")]),
+            (inputnode, thickness, regions),
+            (lines, thickness, [("lines_file", "lines_file")]),
+            (session, thickness, [("lengths_file", "lengths_files")]),
+            (lines, outputnode, [("thickness_file", "template_thickness_file")]),
+            (thickness, outputnode, [("out_files", "thickness_files")]),
+        ]
+    )
+    return workflow
+
+
+def init_quality_wf(name: str = "quality_wf") -> Workflow:
+    """Numbers that say whether the anatomy of a participant and of each session can be trusted.
+
+    inputnode: `session_files` (as they came), `head_files`, `mask_files`,
+    `session2template_xfms`, one per session; `head_file`, `mask_file`, `gm_file`, `wm_file`,
+    `csf_file` of the template; `overlap`, `tissue_noise`. outputnode: `anat_qc_file`;
+    `session_quality_files`.
+    """
+    workflow = Workflow(name)
+    given = [*QUALITY_INPUTS, *TISSUES, "overlap", "tissue_noise"]
+    inputnode = Node(IdentityInterface(given), "inputnode")
+    outputnode = Node(IdentityInterface(QUALITY_FIELDS), "outputnode")
+    participant = Node(AnatQuality(), "participant")
+    own = ["in_file", "corrected_file", "mask_file", "xfm_file"]
+    session = MapNode(SessionQuality(), own, name="session", mem_gb=1.0)
+    of_sessions = [("session_files", "in_file"), ("head_files", "corrected_file")]
+    of_sessions += [("mask_files", "mask_file"), ("session2template_xfms", "xfm_file")]
+    of_template = [("head_file", "template_file"), ("mask_file", "template_mask_file")]
+    facts = [("overlap", "mni_overlap"), ("tissue_noise", "noise"), (XFMS, XFMS)]
+    workflow.connect(
+        [
+            (inputnode, participant, [("mask_file", "mask_file"), *facts]),
+            (inputnode, session, [*of_sessions, *of_template, *((k, k) for k in TISSUES)]),
+            (participant, outputnode, [("out_file", "anat_qc_file")]),
+            (session, outputnode, [("out_file", "session_quality_files")]),
         ]
     )
     return workflow

@@ -9,6 +9,7 @@ from configs.settings import AnatSettings
 from workflows.interfaces.anat import (
     BiasCorrection,
     BrainMask,
+    CheckSessions,
     Conform,
     MeanSpace,
     RefineMask,
@@ -24,15 +25,20 @@ COARSE_MNI_MM = 4.0
 def init_sessions_wf(settings: AnatSettings, name: str = "sessions_wf") -> Workflow:
     """Check, bias-correct and mask the T1-weighted image of each session, all alike.
 
-    inputnode: `t1w_files`. outputnode: `head_files` (bias-corrected, cropped around the
-    brain) and `mask_files` on the same grids, both in the order of `t1w_files`.
+    inputnode: `t1w_files`. outputnode: `session_files` (checked, RAS), `head_files`
+    (bias-corrected, cropped around the brain) and `mask_files` on the same grids as these, all
+    in the order of `t1w_files`; `extracted`, true if all of them are brains without skull.
     """
     workflow = Workflow(name)
     inputnode = Node(IdentityInterface(["t1w_files"]), "inputnode")
-    outputnode = Node(IdentityInterface(["head_files", "mask_files"]), "outputnode")
+    fields = ["session_files", "head_files", "mask_files", "extracted"]
+    outputnode = Node(IdentityInterface(fields), "outputnode")
     conform = MapNode(Conform(), ["in_file"], name="conform", mem_gb=0.6)
     rough_mask = MapNode(
-        BrainMask(fractional_threshold=0.5), ["in_file"], name="rough_mask", mem_gb=1.0
+        BrainMask(fractional_threshold=0.5),
+        ["in_file", "source_file", "extracted"],
+        name="rough_mask",
+        mem_gb=1.0,
     )
     n4 = MapNode(
         BiasCorrection(resolution_mm=settings.n4_resolution_mm),
@@ -42,19 +48,29 @@ def init_sessions_wf(settings: AnatSettings, name: str = "sessions_wf") -> Workf
     )
     mask = MapNode(
         BrainMask(fractional_threshold=0.45),
-        ["in_file", "rough_mask_file"],
+        ["in_file", "rough_mask_file", "source_file", "extracted"],
         name="mask",
         mem_gb=1.0,
     )
+    check = Node(CheckSessions(), "check")
+    flags = [("extracted", "extracted")]
     workflow.connect(
         [
             (inputnode, conform, [("t1w_files", "in_file")]),
-            (conform, rough_mask, [("out_file", "in_file")]),
+            (conform, rough_mask, [("out_file", "in_file"), *flags]),
+            (inputnode, rough_mask, [("t1w_files", "source_file")]),
             (conform, n4, [("out_file", "in_file")]),
             (rough_mask, n4, [("mask_file", "mask_file")]),
             (n4, mask, [("out_file", "in_file")]),
             (rough_mask, mask, [("mask_file", "rough_mask_file")]),
-            (mask, outputnode, [("out_file", "head_files"), ("mask_file", "mask_files")]),
+            (conform, outputnode, [("out_file", "session_files")]),
+            (inputnode, mask, [("t1w_files", "source_file")]),
+            (conform, mask, flags),
+            (inputnode, check, [("t1w_files", "t1w_files")]),
+            (conform, check, flags),
+            (mask, check, [("mask_file", "mask_files")]),
+            (mask, outputnode, [("out_file", "head_files")]),
+            (check, outputnode, [("mask_files", "mask_files"), *flags]),
         ]
     )
     return workflow
@@ -91,14 +107,17 @@ def init_template_wf(
 ) -> Workflow:
     """Mean of all sessions in the space half-way between them.
 
-    inputnode: `t1w_files`. outputnode, all on the grid of the template: `scaled_files` and
-    `view_files` (one per session, in the order of `t1w_files`), `head_file`, `brain_file`,
-    `mask_file`; and `session2template_xfms`.
+    inputnode: `t1w_files`. outputnode, on the grid of the template: `scaled_files` and
+    `view_files` (one per session, in the order of `t1w_files`), their `scales`, `head_file`,
+    `mask_file`; on the grid of each session: `session_files` (checked), `head_files`,
+    `mask_files`; and `session2template_xfms`.
     """
     workflow = Workflow(name)
     inputnode = Node(IdentityInterface(["t1w_files"]), "inputnode")
-    fields = ["scaled_files", "view_files", "session2template_xfms", "head_file", "mask_file"]
-    outputnode = Node(IdentityInterface([*fields, "brain_file"]), "outputnode")
+    made = [(field, field) for field in ("scaled_files", "scales", "head_file")]
+    own = ("session_files", "head_files", "mask_files")
+    fields = [*own, "view_files", "session2template_xfms", "mask_file"]
+    outputnode = Node(IdentityInterface([*fields, *(k for k, _ in made)]), "outputnode")
     sessions_wf = init_sessions_wf(settings)
     mean_space = Node(MeanSpace(resolution_mm=settings.template_resolution_mm), "mean_space")
     to_template = MapNode(
@@ -116,7 +135,6 @@ def init_template_wf(
         workflow.connect(pairs_wf, "outputnode.pair_xfms", mean_space, "pair_xfms")
     heads, masks = "outputnode.head_files", "outputnode.mask_files"
     given = [("head_file", "inputnode.head_file"), ("mask_file", "inputnode.mask_file")]
-    found = [("outputnode.brain_file", "brain_file"), ("outputnode.mask_file", "mask_file")]
     xfms = "session2template_xfms"
     workflow.connect(
         [
@@ -126,8 +144,10 @@ def init_template_wf(
             (mean_space, to_template, [(xfms, "xfm_file"), ("reference_file", "reference_file")]),
             (to_template, template, [("out_file", "in_files"), ("mask_file", "mask_files")]),
             (template, brain_wf, given),
-            (brain_wf, outputnode, found),
-            (template, outputnode, [("scaled_files",) * 2, ("head_file",) * 2]),
+            (sessions_wf, brain_wf, [("outputnode.extracted", "inputnode.extracted")]),
+            (brain_wf, outputnode, [("outputnode.mask_file", "mask_file")]),
+            (sessions_wf, outputnode, [(f"outputnode.{k}", k) for k in own]),
+            (template, outputnode, made),
             (to_template, outputnode, [("view_file", "view_files")]),
             (mean_space, outputnode, [(xfms, xfms)]),
         ]
@@ -138,10 +158,11 @@ def init_template_wf(
 def init_brain_wf(settings: AnatSettings, name: str = "brain_wf") -> Workflow:
     """Brain mask of the template, kept near the MNI brain; checked for its volume.
 
-    inputnode: `head_file`, `mask_file`. outputnode: `brain_file`, `mask_file`.
+    inputnode: `head_file`, `mask_file`; `extracted`: the mask is taken as it is. outputnode:
+    `brain_file`, `mask_file`.
     """
     workflow = Workflow(name)
-    inputnode = Node(IdentityInterface(["head_file", "mask_file"]), "inputnode")
+    inputnode = Node(IdentityInterface(["head_file", "mask_file", "extracted"]), "inputnode")
     outputnode = Node(IdentityInterface(["brain_file", "mask_file"]), "outputnode")
     mni = Node(MniReference(resolution_mm=COARSE_MNI_MM), "mni")
     coarse = Node(Coarser(), "coarse", mem_gb=0.6)
@@ -155,7 +176,7 @@ def init_brain_wf(settings: AnatSettings, name: str = "brain_wf") -> Workflow:
             (mni, coarse, [("template_file", "like_file")]),
             (mni, affine, [("template_file", "fixed_file")]),
             (coarse, affine, [("out_file", "moving_file")]),
-            (inputnode, refine, [("head_file",) * 2, ("mask_file",) * 2]),
+            (inputnode, refine, [("head_file",) * 2, ("mask_file",) * 2, ("extracted",) * 2]),
             (mni, refine, [("distance_file",) * 2]),
             (affine, refine, [("out_xfm", "xfm_file")]),
             (refine, outputnode, [("brain_file",) * 2, ("mask_file",) * 2]),

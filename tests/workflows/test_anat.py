@@ -46,18 +46,40 @@ def test_sessions_are_segmented_with_the_model_of_the_template_only():
         "inputnode.brain_file > tissue.template_file",
         "template.classes_file > tissue.classes_file",
         "noise.noise > tissue.noise",
-        "match.out_file > tissue.in_file",
+        "inputnode.warped_files > tissue.in_file",
+        "inputnode.warped_files > noise.in_files",
     } <= found
 
 
-def test_volumes_are_those_of_the_template_times_the_warp_of_each_session():
-    found = edges(init_regions_wf(AnatSettings()))
+def test_volumes_are_of_the_grey_matter_of_each_session_deformation_is_of_the_template():
+    workflow = init_regions_wf(AnatSettings(min_coverage=0.7))
     assert {
-        "inputnode.scaled_files > warp.in_file",
-        "inputnode.head_file > warp.template_file",
-        "inputnode.gm_file > volumes.gm_file",
-        "warp.jacobian_file > volumes.jacobian_file",
-        "warp.jacobian_file > tissue.jacobian_file",
+        "inputnode.session_gm_files > volumes.gm_file",
+        "inputnode.csf_file > volumes.csf_file",
+        "inputnode.jacobian_files > volumes.jacobian_file",
+        "inputnode.jacobian_files > tissue.jacobian_file",
+        "inputnode.gm_file > tissue.gm_file",
+        "inputnode.session_gm_files > errors.gm_files",
+        "inputnode.noise > errors.noise",
+        "errors.out_file > volumes.errors_file",
+    } <= edges(workflow)
+    volumes = workflow.get_node("volumes")
+    assert volumes.inputs.min_coverage == 0.7
+    of_sessions = {"gm_file", "jacobian_file", "warped_file", "mni_view_file"}
+    assert set(volumes.iterfield) == of_sessions
+
+
+def test_sessions_are_deformed_in_their_own_voxels():
+    found = edges(init_anat_wf(2, Settings()))
+    assert {
+        "template_wf.outputnode.head_files > deform.in_files",
+        "template_wf.outputnode.session2template_xfms > deform.xfm_files",
+        "template_wf.outputnode.scales > deform.scales",
+        "template_wf.outputnode.mask_file > deform.mask_file",
+        "deform.brain_file > mni_wf.inputnode.brain_file",
+        "deform.warped_files > tissue_wf.inputnode.warped_files",
+        "deform.jacobian_files > regions_wf.inputnode.jacobian_files",
+        "deform.displacement_files > thickness_wf.inputnode.displacement_files",
     } <= found
 
 
@@ -96,7 +118,9 @@ def run_anatomy(folder, files):
         read_table(nodes / f"regions_wf/volumes/mapflow/_volumes{i}/volume.tsv")
         for i in range(len(files))
     ]
-    return np.array([table["volume"] for table in tables]), read_table(nodes / "quality/qc.tsv")
+    return np.array([table["volume"] for table in tables]), read_table(
+        nodes / "quality_wf/participant/qc.tsv"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,10 @@ def test_a_mask_is_refined_on_the_bias_corrected_head():
         "rough_mask.mask_file > n4.mask_file",
         "n4.out_file > mask.in_file",
         "mask.out_file > outputnode.head_files",
+        "mask.mask_file > check.mask_files",
+        "check.mask_files > outputnode.mask_files",
+        "inputnode.t1w_files > mask.source_file",
+        "conform.extracted > rough_mask.extracted",
     } <= edges(workflow)
     assert workflow.get_node("n4").inputs.resolution_mm == 3
     steps = [workflow.get_node(name) for name in ("conform", "rough_mask", "n4", "mask")]

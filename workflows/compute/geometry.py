@@ -255,5 +255,25 @@ def jacobian_determinant(displacement, affine):
     """
     if displacement.shape[-1] != 3:
         raise ValueError("displacement: the last axis must hold x, y and z")
-    per_voxel = np.stack(np.gradient(displacement, axis=(0, 1, 2)), axis=-1)
-    return linalg.det(per_voxel @ linalg.inv(affine[:3, :3]) + np.eye(3))
+    to_voxel = linalg.inv(affine[:3, :3]).astype(np.float32)
+    rows = [deformation_row(displacement[..., i], to_voxel, i) for i in range(3)]
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+
+
+def deformation_row(component, to_voxel, number):
+    """Derivatives of x + displacement along x, y, z: three arrays (i, j, k).
+
+    Parameters
+    ----------
+    component : array, (i, j, k)
+        Displacement along one axis, mm.
+    to_voxel : array, (3, 3)
+        mm to voxels of the grid.
+    number : int
+        Which axis: 0 x, 1 y, 2 z.
+    """
+    slopes = np.gradient(component)
+    row = [sum(slope * to_voxel[k, axis] for k, slope in enumerate(slopes)) for axis in range(3)]
+    row[number] = row[number] + 1
+    return row

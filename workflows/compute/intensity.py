@@ -31,42 +31,28 @@ def robust_scale(volume, mask, target):
     return target / level
 
 
-def matched_bias(volume, reference, white, sigma_voxels):
-    """Volume with the slow part of its ratio to a reference taken out.
+def shared_blur(voxel_mm):
+    """Standard deviations (n_sessions, 3), voxels, that make all sessions as sharp as the coarsest.
 
     Parameters
     ----------
-    volume, reference : array, (i, j, k)
-        Images of the same brain on the same grid.
-    white : array, (i, j, k), 0..1
-        White matter of the reference: the ratio is learned there only, so that a change of
-        the cortex is no change of the intensities.
-    sigma_voxels : float
-        Smoothness of the ratio.
+    voxel_mm : array, (n_sessions, 3)
+        Voxel size of each session along x, y, z.
 
     Returns
     -------
     array
-        The same as `volume` where it equals the reference everywhere.
-
-    Raises
-    ------
-    ValueError
-        There is no white matter with positive intensities.
-
-    References
-    ----------
-    Ashburner and Ridgway 2013 (differential bias).
+        0 where a session has the largest voxels. The full width at half maximum of a Gaussian
+        stands for the width of a voxel.
     """
-    weight = np.where((volume > 0) & (reference > 0), white, 0).astype(np.float32)
-    if not weight.any():
-        raise ValueError("white: no white matter with positive intensities")
-    ratio = np.log(np.where(weight > 0, volume, 1)) - np.log(np.where(weight > 0, reference, 1))
-    middle = np.median(ratio[weight > 0.5]) if (weight > 0.5).any() else 0.0
-    deviation = np.clip(ratio - middle, -0.3, 0.3) * weight
-    known = ndimage.gaussian_filter(weight, sigma_voxels)
-    field = ndimage.gaussian_filter(deviation, sigma_voxels) / (known + 1e-3)
-    return (volume * np.exp(-(field + middle))).astype(np.float32)
+    voxel_mm = np.asarray(voxel_mm, float)
+    missing_mm = np.sqrt(np.maximum(voxel_mm.max(axis=0) ** 2 - voxel_mm**2, 0))
+    return missing_mm / np.sqrt(8 * np.log(2)) / voxel_mm
+
+
+def blurred(volume, sigma_voxels):
+    """Volume (i, j, k), float32, after a Gaussian filter along each axis; 0 leaves it as it is."""
+    return ndimage.gaussian_filter(volume.astype(np.float32), sigma_voxels)
 
 
 def volume_problem(volume, affine):

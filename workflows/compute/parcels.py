@@ -91,28 +91,39 @@ def region_coverage(labels, seen, regions):
     return np.divide(here, total, out=np.full(len(regions), np.nan), where=total > 0)
 
 
-def volume_table(table, volume_ml, coverage, min_coverage):
-    """Table of regions with their grey-matter volume and coverage.
+def region_table(table, volumes_ml, quality, min_coverage):
+    """Table of regions with their volumes and what says how good they are.
 
     Parameters
     ----------
     table : DataFrame
         Columns index, name, hemisphere, structure; one row per region.
-    volume_ml, coverage : array, (n_regions,)
-        Volume is NaN where less than `min_coverage` of the region was seen.
+    volumes_ml : dict of str to array, (n_regions,)
+        Columns; NaN where less than `min_coverage` of the region was seen.
+    quality : dict of str to array, (n_regions,)
+        Further columns; `coverage` is the share of the region that was seen.
     min_coverage : float, 0..1
         Part of a region is not its volume.
 
     Returns
     -------
     DataFrame
-        Columns index, region, hemisphere, structure, volume (ml), coverage; the same rows.
+        Columns index, region, hemisphere, structure, those of `volumes_ml` and `quality`.
     """
     answer = table[["index", "name", "hemisphere", "structure"]].rename(columns={"name": "region"})
+    coverage = quality["coverage"]
     seen = (np.nan_to_num(coverage) > 0) & (np.nan_to_num(coverage) >= min_coverage)
-    return answer.assign(
-        volume=np.round(np.where(seen, volume_ml, np.nan), 7), coverage=np.round(coverage, 5)
-    )
+    known = {name: np.round(np.where(seen, ml, np.nan), 7) for name, ml in volumes_ml.items()}
+    return answer.assign(**known, **{name: np.round(part, 5) for name, part in quality.items()})
+
+
+def region_spread(values, labels, regions):
+    """Root mean square (n_regions,) of values (i, j, k) in each region; NaN without voxels."""
+    regions = np.asarray(regions)
+    size = max(int(labels.max()), int(regions.max())) + 1
+    total = np.bincount(labels.ravel(), minlength=size)[regions]
+    square = np.bincount(labels.ravel(), np.square(values).ravel(), minlength=size)[regions]
+    return np.sqrt(np.divide(square, total, out=np.full(len(regions), np.nan), where=total > 0))
 
 
 def dice(first, second):
@@ -121,8 +132,8 @@ def dice(first, second):
     return 2 * np.count_nonzero(first & second) / total if total else float("nan")
 
 
-def tissue_table(fractions, mask, voxel_ml):
-    """Table of one session: measure, value in ml; grey, white, CSF, and the brain mask.
+def tissue_table(fractions, mask, ventricles, voxel_ml):
+    """Table of one session: measure, value in ml; tissues, brain, ventricles, brain mask.
 
     Parameters
     ----------
@@ -130,9 +141,20 @@ def tissue_table(fractions, mask, voxel_ml):
         Grey, white, CSF; of the template times what a voxel of it holds in the session.
     mask : bool array, (i, j, k)
         Brain mask of the template, the same for all sessions.
+    ventricles : bool array, (i, j, k)
+        Where the lateral ventricles are expected; the CSF there counts.
     voxel_ml : float
         Volume of a voxel.
     """
-    sums = [float(fraction[mask].sum(dtype=float)) for fraction in fractions]
-    values = np.array([*sums, np.count_nonzero(mask)]) * voxel_ml
-    return pd.DataFrame({"measure": ["gm_ml", "wm_ml", "csf_ml", "icv_ml"], "value": values})
+    grey, white, fluid = (float(fraction[mask].sum(dtype=float)) for fraction in fractions)
+    inside = float(fractions[2][mask & ventricles].sum(dtype=float))
+    values = {
+        "gm_ml": grey,
+        "wm_ml": white,
+        "csf_ml": fluid,
+        "brain_ml": grey + white,
+        "ventricles_ml": inside,
+        "icv_ml": np.count_nonzero(mask),
+    }
+    sums = np.array(list(values.values())) * voxel_ml
+    return pd.DataFrame({"measure": list(values), "value": sums})

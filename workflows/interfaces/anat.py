@@ -23,8 +23,18 @@ from workflows.compute.brain_mask import (
     brain_surface,
     filled_surface,
     head_facts,
+    without_fat,
 )
 from workflows.compute.geometry import bounding_grid, mask_bounds, mean_space, resampled
+from workflows.compute.head_checks import (
+    MIN_CORE_TO_RIM,
+    bright_object,
+    core_to_rim,
+    head_signs,
+    image_problem,
+    is_extracted,
+    odd_volume,
+)
 from workflows.compute.intensity import robust_scale, volume_problem
 from workflows.interfaces.engine import run_engine
 from workflows.interfaces.volumes import (
@@ -33,6 +43,7 @@ from workflows.interfaces.volumes import (
     load_volume,
     save_volume,
     save_volumes,
+    voxel_ml,
     voxel_size_mm,
 )
 
@@ -41,6 +52,8 @@ MASK_ITERATIONS = 300
 CROP_MARGIN_MM = 20.0
 GRID_MARGIN_MM = 8.0
 TEMPLATE_LEVEL = 100.0
+CHECK_RESOLUTION_MM = 4.0
+EXCLUDE = "Look at the image; exclude or replace this session."
 
 
 class _ConformInputSpec(BaseInterfaceInputSpec):
@@ -49,6 +62,7 @@ class _ConformInputSpec(BaseInterfaceInputSpec):
 
 class _ConformOutputSpec(TraitedSpec):
     out_file = File(desc="the same voxels, axes in RAS order, float32")
+    extracted = traits.Bool(desc="a brain without skull")
 
 
 class Conform(SimpleInterface):
@@ -61,18 +75,34 @@ class Conform(SimpleInterface):
         check_whole(self.inputs.in_file)
         volume, affine = load_volume(self.inputs.in_file)
         volume = volume[..., 0] if volume.ndim == 4 and volume.shape[3] == 1 else volume
-        problem = volume_problem(volume, affine)
-        if problem:
-            raise DatasetError(f"{self.inputs.in_file}: {problem}. Exclude or replace this image.")
+        check_image(volume_problem(volume, affine), self.inputs.in_file)
         image = nib.as_closest_canonical(nib.Nifti1Image(volume, affine))
+        signs = head_signs(isotropic(image, CHECK_RESOLUTION_MM)[0], CHECK_RESOLUTION_MM)
+        check_image(image_problem(signs), self.inputs.in_file)
         path = Path(runtime.cwd) / "conformed.nii.gz"
         self._results["out_file"] = save_volume(image.get_fdata(dtype="f4"), image.affine, path)
+        self._results["extracted"] = is_extracted(signs)
         return runtime
+
+
+def check_image(problem, path):
+    """Raise DatasetError, with the name of the file, where there is a problem."""
+    if problem:
+        raise DatasetError(f"{path}: {problem}. Exclude or replace this image.")
+
+
+def isotropic(image, resolution_mm):
+    """Volume, float32, and affine of a smoothed copy with isotropic voxels."""
+    smooth = nib.Nifti1Image(_antialiased(image, resolution_mm), image.affine)
+    small = resample_to_output(smooth, [resolution_mm] * 3, order=1)
+    return small.get_fdata(dtype=np.float32), small.affine
 
 
 class _BrainMaskInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="head, RAS")
     rough_mask_file = File(exists=True, desc="mask to start from, on the same grid")
+    source_file = File(exists=True, desc="image to name in messages; none: in_file")
+    extracted = traits.Bool(False, usedefault=True, desc="the brain has no skull: take it as it is")
     fractional_threshold = traits.Range(0.0, 1.0, mandatory=True, desc="lower: larger brain")
 
 
@@ -91,7 +121,8 @@ class BrainMask(SimpleInterface):
         image = nib.load(self.inputs.in_file)
         rough = self.inputs.rough_mask_file
         rough = nib.load(rough) if rough else None
-        mask = head_mask(image, rough, self.inputs.fractional_threshold)
+        source = self.inputs.source_file or self.inputs.in_file
+        mask = found_mask(image, rough, self.inputs, source)
         window = _window(mask, voxel_size_mm(image.affine)) if rough else (slice(None),) * 3
         head, mask = image.slicer[window], mask[window]
         folder = Path(runtime.cwd)
@@ -101,25 +132,50 @@ class BrainMask(SimpleInterface):
         return runtime
 
 
-def head_mask(image, rough, fractional_threshold):
+def found_mask(image, rough, options, source):
+    """Boolean brain mask of a head or a brain; ToolError names the source where there is none."""
+    if options.extracted:
+        mask = bright_object(image.get_fdata(dtype=np.float32))
+    else:
+        mask = head_mask(image, rough, options.fractional_threshold, source)
+    if rough is None:  # before N4, which makes core and rim more alike
+        check_contrast(image, mask, source)
+    return mask
+
+
+def head_mask(image, rough, fractional_threshold, source):
     """Boolean brain mask of a head image; starts from a rough mask where there is one."""
-    smooth = nib.Nifti1Image(_antialiased(image, MASK_RESOLUTION_MM), image.affine)
-    small = resample_to_output(smooth, [MASK_RESOLUTION_MM] * 3, order=1)
-    volume = small.get_fdata(dtype=np.float32)
+    volume, affine = isotropic(image, MASK_RESOLUTION_MM)
+    grid = (volume.shape, affine)
     try:
         if rough is None:
             facts = head_facts(volume, MASK_RESOLUTION_MM)
         else:
-            known = resample_from_to(rough, small, order=1).get_fdata() >= 0.5
+            known = resample_from_to(rough, grid, order=1).get_fdata() >= 0.5
             facts = brain_facts(volume, known, MASK_RESOLUTION_MM)
+            volume = without_fat(volume, known, facts.low)
     except ValueError as error:
-        raise ToolError(f"{image.get_filename()}: no brain mask ({error}); look at it") from error
+        raise ToolError(f"{source}: no brain mask ({error}). {EXCLUDE}") from error
     surface = brain_surface(
         volume, MASK_RESOLUTION_MM, facts, fractional_threshold, MASK_ITERATIONS
     )
     mask = filled_surface(*surface, volume.shape, MASK_RESOLUTION_MM).astype(np.float32)
-    found = resample_from_to(nib.Nifti1Image(mask, small.affine), image, order=1)
+    found = resample_from_to(nib.Nifti1Image(mask, affine), image, order=1)
     return found.get_fdata() >= 0.5
+
+
+def check_contrast(image, mask, source):
+    """Raise ToolError where the inside of the brain is not brighter than its rim."""
+    volume, affine = isotropic(image, CHECK_RESOLUTION_MM)
+    small = nib.Nifti1Image(mask.astype(np.float32), image.affine)
+    inside = resample_from_to(small, (volume.shape, affine), order=1).get_fdata() >= 0.5
+    ratio = core_to_rim(volume, inside, CHECK_RESOLUTION_MM)
+    if not ratio >= MIN_CORE_TO_RIM:
+        raise ToolError(
+            f"{source}: inside the brain mask the core is {ratio:.2f} times as bright as the rim; "
+            f"in a T1-weighted image it is at least {MIN_CORE_TO_RIM} times (another contrast, or "
+            f"a wrong mask). {EXCLUDE}"
+        )
 
 
 def _antialiased(image, resolution_mm):
@@ -137,6 +193,53 @@ def _window(mask, voxel_mm):
         slice(max(0, part.start - more), part.stop + more)
         for part, more in zip(bounds, margin, strict=True)
     )
+
+
+class _CheckSessionsInputSpec(BaseInterfaceInputSpec):
+    t1w_files = InputMultiPath(File(exists=True), mandatory=True, desc="to name in messages")
+    mask_files = InputMultiPath(File(exists=True), mandatory=True, desc="one mask per session")
+    extracted = traits.List(traits.Bool(), mandatory=True, desc="brains without skull")
+
+
+class _CheckSessionsOutputSpec(TraitedSpec):
+    mask_files = traits.List(File(), desc="the same masks")
+    extracted = traits.Bool(desc="all sessions are brains without skull")
+
+
+class CheckSessions(SimpleInterface):
+    """Masks of sessions that can be of the same person, all with or all without skull."""
+
+    input_spec = _CheckSessionsInputSpec
+    output_spec = _CheckSessionsOutputSpec
+
+    def _run_interface(self, runtime):
+        volumes = []
+        for path in self.inputs.mask_files:
+            mask, affine = load_volume(path)
+            volumes.append(float(np.count_nonzero(mask) * voxel_ml(affine)))
+        check_sessions(self.inputs.t1w_files, volumes, self.inputs.extracted)
+        self._results["mask_files"] = list(self.inputs.mask_files)
+        self._results["extracted"] = all(self.inputs.extracted)
+        return runtime
+
+
+def check_sessions(files, volumes_ml, extracted):
+    """Raise DatasetError or ToolError where sessions cannot be compared with each other."""
+    if any(extracted) and not all(extracted):
+        bare = [str(path) for path, flag in zip(files, extracted, strict=True) if flag]
+        raise DatasetError(
+            f"Without skull: {', '.join(bare)}; the other sessions of this participant are whole "
+            "heads. Such a difference would look like change. Give whole heads for all sessions, "
+            "or exclude the ones named."
+        )
+    odd = odd_volume(volumes_ml)
+    if odd is not None:
+        found = ", ".join(f"{volume:.0f}" for volume in volumes_ml)
+        raise ToolError(
+            f"{files[odd]}: its brain mask has {volumes_ml[odd]:.0f} ml; all sessions of this "
+            f"participant: {found} ml. One brain does not change so much (a cut field of view, "
+            f"another person, a failed mask?). {EXCLUDE}"
+        )
 
 
 class _BiasCorrectionInputSpec(BaseInterfaceInputSpec):
@@ -290,6 +393,7 @@ class _TemplateInputSpec(BaseInterfaceInputSpec):
 
 class _TemplateOutputSpec(TraitedSpec):
     scaled_files = traits.List(File(), desc="sessions with the same level of intensity")
+    scales = traits.List(traits.Float(), desc="factor that each session was multiplied with")
     head_file = File(desc="mean of the scaled sessions, with what surrounds the brain")
     mask_file = File(desc="voxels in at least half of the masks on average")
 
@@ -303,7 +407,9 @@ class Template(SimpleInterface):
     def _run_interface(self, runtime):
         volumes, affines = zip(*map(load_volume, self.inputs.in_files), strict=True)
         mask = np.mean([load_volume(path)[0] for path in self.inputs.mask_files], axis=0) >= 0.5
-        scaled = [volume * robust_scale(volume, mask, TEMPLATE_LEVEL) for volume in volumes]
+        scales = [float(robust_scale(volume, mask, TEMPLATE_LEVEL)) for volume in volumes]
+        scaled = [volume * scale for volume, scale in zip(volumes, scales, strict=True)]
+        self._results["scales"] = scales
         numbered = {f"scaled{i}": volume for i, volume in enumerate(scaled)}
         files = save_volumes(numbered, affines[0], runtime.cwd)
         self._results["scaled_files"] = list(files.values())
@@ -317,7 +423,8 @@ class _RefineMaskInputSpec(BaseInterfaceInputSpec):
     mask_file = File(exists=True, mandatory=True, desc="mask to refine")
     distance_file = File(exists=True, mandatory=True, desc="mm outside of the MNI brain mask")
     xfm_file = File(exists=True, mandatory=True, desc="MNI to template, 4x4, mm")
-    tolerance_mm = traits.Float(8.0, usedefault=True, desc="allowed distance from MNI's mask")
+    tolerance_mm = traits.Float(5.0, usedefault=True, desc="allowed distance from MNI's mask")
+    extracted = traits.Bool(False, usedefault=True, desc="leave the mask as it is")
     min_ml = traits.Float(mandatory=True, desc="smallest plausible brain, ml")
     max_ml = traits.Float(mandatory=True, desc="largest plausible brain, ml")
 
@@ -338,8 +445,10 @@ class RefineMask(SimpleInterface):
         to_mni = np.linalg.inv(np.loadtxt(self.inputs.xfm_file))
         distance = load_volume(self.inputs.distance_file)
         outside = resampled((distance[0] - 100, distance[1]), (head.shape, affine), to_mni, 1) + 100
-        mask = load_mask(self.inputs.mask_file) & (outside <= self.inputs.tolerance_mm)
-        mask |= outside <= -self.inputs.tolerance_mm
+        mask = load_mask(self.inputs.mask_file)
+        if not self.inputs.extracted:
+            mask &= outside <= self.inputs.tolerance_mm
+            mask |= outside <= -self.inputs.tolerance_mm
         check_brain_volume(mask, affine, self.inputs.min_ml, self.inputs.max_ml)
         volumes = {"mask_file": mask, "brain_file": np.where(mask, head, 0)}
         self._results |= save_volumes(volumes, affine, runtime.cwd)

@@ -19,8 +19,9 @@ from bids_utils.derivatives import read_table, write_table
 from workflows.compute.parcels import (
     extended_labels,
     region_coverage,
+    region_spread,
+    region_table,
     region_volumes,
-    volume_table,
 )
 from workflows.interfaces.volumes import (
     check_same_grid,
@@ -85,9 +86,15 @@ class SessionView(SimpleInterface):
 
 
 class _RegionVolumesInputSpec(BaseInterfaceInputSpec):
-    gm_file = File(exists=True, mandatory=True, desc="grey matter of the template, 0..1")
+    gm_file = File(exists=True, mandatory=True, desc="grey matter of the session, 0..1")
+    csf_file = File(exists=True, mandatory=True, desc="CSF of the template, 0..1")
     jacobian_file = File(exists=True, mandatory=True, desc="volume of the session / template")
+    errors_file = File(exists=True, mandatory=True, desc="relative standard errors of a session")
+    warped_file = File(exists=True, mandatory=True, desc="session in the shape of the template")
+    brain_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
+    noise = traits.Float(mandatory=True, desc="standard deviation of one session's intensity")
     atlas_file = File(exists=True, mandatory=True, desc="labels on the same grid")
+    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
     mni_atlas_file = File(exists=True, mandatory=True, desc="labels in MNI")
     mni_view_file = File(exists=True, mandatory=True, desc="seen by the session, on that grid")
     labels_file = File(exists=True, mandatory=True, desc="table: index, name, hemisphere, ...")
@@ -95,26 +102,65 @@ class _RegionVolumesInputSpec(BaseInterfaceInputSpec):
 
 
 class _RegionVolumesOutputSpec(TraitedSpec):
-    out_file = File(desc="table: region, volume in ml of grey matter, coverage 0..1")
+    out_file = File(desc="table: region, volume and deformation in ml, coverage 0..1")
 
 
 class RegionVolumes(SimpleInterface):
-    """Grey-matter volume of each region in one session; no region is left out."""
+    """Volume and deformation of each region in one session; no region is left out.
+
+    Volume: the grey matter that the session shows where the template has the region, times the
+    Jacobian. Deformation: all brain tissue of the template in the region times the Jacobian.
+    """
 
     input_spec = _RegionVolumesInputSpec
     output_spec = _RegionVolumesOutputSpec
 
     def _run_interface(self, runtime):
-        table, inputs = read_labels(self.inputs.labels_file), self.inputs
+        inputs, path = self.inputs, Path(runtime.cwd) / "volume.tsv"
         check_same_grid(inputs.gm_file, inputs.atlas_file)
-        (grey, affine), (jacobian, _) = map(load_volume, (inputs.gm_file, inputs.jacobian_file))
-        labels, mni_labels = map(load_labels, (inputs.atlas_file, inputs.mni_atlas_file))
-        volume = region_volumes(grey * jacobian, labels[0], table["index"], voxel_ml(affine))
-        coverage = region_coverage(mni_labels[0], load_mask(inputs.mni_view_file), table["index"])
-        self._results["out_file"] = str(Path(runtime.cwd) / "volume.tsv")
-        rows = volume_table(table, volume, coverage, inputs.min_coverage)
-        write_table(rows, Path(self._results["out_file"]))
+        table, (labels, _) = read_labels(inputs.labels_file), load_labels(inputs.atlas_file)
+        volumes = session_volumes(inputs, labels, table["index"])
+        quality = session_quality(inputs, labels, table["index"])
+        rows = region_table(table, volumes, quality, inputs.min_coverage)
+        write_table(with_errors(rows, read_table(Path(inputs.errors_file))), path)
+        self._results["out_file"] = str(path)
         return runtime
+
+
+def session_volumes(inputs, labels, indices):
+    """Volume (n_regions,), ml, of grey matter and of all tissue in one session, by measure."""
+    jacobian, affine = load_volume(inputs.jacobian_file)
+    tissue = np.where(load_mask(inputs.mask_file), 1 - load_volume(inputs.csf_file)[0], 0)
+    shares = {"volume": load_volume(inputs.gm_file)[0], "deformation": tissue}
+    return {
+        name: region_volumes(share * jacobian, labels, indices, voxel_ml(affine))
+        for name, share in shares.items()
+    }
+
+
+def session_quality(inputs, labels, indices):
+    """Coverage and residual (n_regions,) of one session."""
+    (mni_labels, _), seen = load_labels(inputs.mni_atlas_file), load_mask(inputs.mni_view_file)
+    return {
+        "coverage": region_coverage(mni_labels, seen, indices),
+        "residual": session_residual(inputs, labels, indices),
+    }
+
+
+def session_residual(inputs, labels, indices):
+    """What deformation and noise leave unexplained in each region; 1 is noise alone."""
+    session, brain = (load_volume(path)[0] for path in (inputs.warped_file, inputs.brain_file))
+    if not inputs.noise > 0:
+        return np.full(len(indices), np.nan)
+    return region_spread((session - brain) / inputs.noise, labels, indices)
+
+
+def with_errors(rows, errors):
+    """Table of the regions with the standard error of each measure, in its unit."""
+    for name in ("volume", "deformation"):
+        relative = rows["index"].map(errors.set_index("index")[name].astype(float))
+        rows[f"{name}_standard_error"] = np.round(relative * rows[name], 7)
+    return rows
 
 
 def read_labels(path) -> pd.DataFrame:

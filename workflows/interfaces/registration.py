@@ -21,7 +21,6 @@ from bids_utils.errors import ToolError
 from workflows.compute.geometry import (
     centre_shift,
     grid_at,
-    jacobian_determinant,
     resampled,
 )
 from workflows.compute.parcels import dice
@@ -32,10 +31,9 @@ from workflows.interfaces.volumes import load_mask, load_volume, save_volume, vo
 GREEDY = "workflows.interfaces.greedy_engine"
 MNI_SPACE = "MNI152NLin2009aSym"
 GREY_LABEL = 2
-# Steps are never enlarged (two equal images give no warp) and the warp is saved as it is
-# (the default rounds it to .1 voxel, which is 5 % of a Jacobian).
-SMALL_WARP = ["-m", "NCC", "3x3x3", "-n", "60x40x20", "-e", "0.5", "-tscale", "SCALEDOWN"]
-SMALL_WARP += ["-wp", "0"]
+VENTRICLE_SEEDS_MM = ((-21, -38, 17), (21, -38, 17))
+VENTRICLE_DEPTH_MM = 20.0
+"""Fluid this deep in the brain is in a ventricle or between the hemispheres."""
 
 
 class _MniReferenceInputSpec(BaseInterfaceInputSpec):
@@ -49,6 +47,7 @@ class _MniReferenceOutputSpec(TraitedSpec):
     wm_file = File(desc="its white matter, 0..1")
     mask_file = File(desc="its brain mask")
     distance_file = File(desc="distance from the edge of its mask, mm, negative inside")
+    ventricles_file = File(desc="its lateral ventricles, 0..1")
 
 
 class MniReference(SimpleInterface):
@@ -76,10 +75,10 @@ def mni_volumes(resolution_mm):
         "wm_file": datasets.load_mni152_wm_template(resolution=1),
         "mask_file": datasets.load_mni152_brain_mask(resolution=1),
     }
-    volumes = {}
-    for name, image in whole.items():
-        volume = np.asanyarray(image.dataobj).astype(np.float32)
-        volumes[name] = coarser((volume, image.affine), resolution_mm)
+    affine = whole["mask_file"].affine
+    fine = {name: image.get_fdata(dtype=np.float32) for name, image in whole.items()}
+    fine["ventricles_file"] = lateral_ventricles(fine, affine)
+    volumes = {name: coarser((volume, affine), resolution_mm) for name, volume in fine.items()}
     template, affine = volumes["template_file"]
     volumes["template_file"] = (template * (100 / template.max()), affine)
     mask = volumes["mask_file"][0] >= 0.5
@@ -87,6 +86,16 @@ def mni_volumes(resolution_mm):
     outward = ndimage.distance_transform_edt(~mask) - ndimage.distance_transform_edt(mask)
     volumes["distance_file"] = (outward * resolution_mm, affine)
     return volumes
+
+
+def lateral_ventricles(brain, affine):
+    """Lateral ventricles (i, j, k), 0 or 1, of the MNI brain of 1 mm: the deep fluid."""
+    fluid = brain["mask_file"] - brain["gm_file"] - brain["wm_file"] > 0.5
+    deep = ndimage.distance_transform_edt(brain["mask_file"] > 0.5) > VENTRICLE_DEPTH_MM
+    parts, _ = ndimage.label(fluid & deep)
+    seeds = np.c_[np.array(VENTRICLE_SEEDS_MM, float), [1, 1]] @ np.linalg.inv(affine).T
+    numbers = [parts[tuple(np.rint(seed[:3]).astype(int))] for seed in seeds]
+    return np.isin(parts, [number for number in numbers if number]).astype(np.float32)
 
 
 def coarser(image, resolution_mm):
@@ -187,41 +196,6 @@ class GreedyWarp(SimpleInterface):
         self._results["warp_file"] = str(folder / "warp.nii.gz")
         self._results["inverse_warp_file"] = str(folder / "inverse.nii.gz")
         return runtime
-
-
-class _SessionWarpInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="session on the template grid, with skull")
-    template_file = File(exists=True, mandatory=True, desc="template, with skull")
-    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
-    margin_mm = traits.Float(4.0, usedefault=True, desc="compared up to here from the brain")
-
-
-class _SessionWarpOutputSpec(TraitedSpec):
-    jacobian_file = File(desc="volume in the session of each unit of volume of the template")
-
-
-class SessionWarp(SimpleInterface):
-    """How much larger or smaller each place of the template is in one session."""
-
-    input_spec = _SessionWarpInputSpec
-    output_spec = _SessionWarpOutputSpec
-
-    def _run_interface(self, runtime):
-        folder, fields = Path(runtime.cwd), self.inputs
-        mask, affine = load_volume(fields.mask_file)
-        distance = ndimage.distance_transform_edt(mask == 0, sampling=voxel_size_mm(affine))
-        save_volume(distance <= fields.margin_mm, affine, folder / "near.nii.gz")
-        images = ["-i", fields.template_file, fields.in_file, "-gm", "near.nii.gz"]
-        run_engine(GREEDY, [*images, *SMALL_WARP, "-o", "warp.nii.gz"], folder)
-        jacobian = jacobian_determinant(load_displacement(folder / "warp.nii.gz"), affine)
-        path = folder / "jacobian.nii.gz"
-        self._results["jacobian_file"] = save_volume(jacobian, affine, path)
-        return runtime
-
-
-def load_displacement(path):
-    """Displacement (i, j, k, 3), mm, RAS+, of a warp of greedy, which is LPS+ on disk."""
-    return nib.load(path).get_fdata(dtype=np.float32)[:, :, :, 0] * np.float32([-1, -1, 1])
 
 
 class _ComposeWarpInputSpec(BaseInterfaceInputSpec):

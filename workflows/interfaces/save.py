@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nipype.interfaces.base import (
@@ -26,7 +26,7 @@ from bids_utils.names import build_name
 
 @dataclass(frozen=True)
 class Output:
-    """One file to save: an output field of a builder and its BIDS name."""
+    """One file to save: an output field of a builder and its BIDS name; columns of a table."""
 
     field: str
     suffix: str
@@ -36,6 +36,7 @@ class Output:
     scope: str = "participant"
     description: str = ""
     metadata: tuple[tuple[str, str | bool | float], ...] = ()
+    columns: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def output_file(row: Output, place: Place) -> Path:
 def sidecar(row: Output, place: Place) -> dict[str, object]:
     """Content of the JSON beside a saved file: description, sources and what BIDS asks for."""
     content: dict[str, object] = {"Description": row.description} if row.description else {}
-    return content | {"Sources": list(place.sources)} | dict(row.metadata)
+    return content | {"Sources": list(place.sources)} | dict(row.metadata) | dict(row.columns)
 
 
 def needs_sidecar(row: Output, outputs: tuple[Output, ...]) -> bool:

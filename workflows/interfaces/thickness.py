@@ -8,12 +8,14 @@ import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
+    InputMultiPath,
     SimpleInterface,
     TraitedSpec,
     traits,
 )
 
 from bids_utils.derivatives import write_table
+from workflows.compute.deformation_error import scatter_error
 from workflows.compute.thickness import (
     Lines,
     edge_shift,
@@ -37,6 +39,8 @@ from workflows.interfaces.volumes import (
 )
 
 CORTEX = "cortex"
+BLOCK_MM = 8.0
+"""Noise of lines that are nearer than this is not independent."""
 LINE_FIELDS = ("inner", "outer", "room_mm", "voxels")
 
 
@@ -99,36 +103,27 @@ class _SessionThicknessInputSpec(BaseInterfaceInputSpec):
         exists=True, mandatory=True, desc="(i, j, k, 3), mm, RAS+: template to session"
     )
     seen_file = File(exists=True, mandatory=True, desc="1 where the session saw the brain")
-    atlas_file = File(exists=True, mandatory=True, desc="labels on the template")
-    labels_file = File(exists=True, mandatory=True, desc="table: index, name, ..., structure")
-    min_lines = traits.Int(mandatory=True, desc="a region with fewer lines is n/a")
-    min_coverage = traits.Float(mandatory=True, desc="a region seen less than this is n/a, 0..1")
 
 
 class _SessionThicknessOutputSpec(TraitedSpec):
-    out_file = File(desc="table: region, thickness in mm, number of lines")
+    lengths_file = File(desc="length of each line in the session, mm, NaN where not seen; npy")
 
 
 class SessionThickness(SimpleInterface):
-    """Mean thickness of each region in one session; no region is left out."""
+    """Length in one session of each line across the cortex of the template."""
 
     input_spec = _SessionThicknessInputSpec
     output_spec = _SessionThicknessOutputSpec
 
     def _run_interface(self, runtime):
-        inputs, path = self.inputs, Path(runtime.cwd) / "thickness.tsv"
-        check_same_grid(inputs.warped_file, inputs.atlas_file)
-        lengths, voxels = session_lengths(inputs)
-        table, (labels, _) = read_labels(inputs.labels_file), load_labels(inputs.atlas_file)
-        floors = (inputs.min_lines, inputs.min_coverage)
-        mean, n_lines = region_thickness(lengths, voxels, labels, table["index"], *floors)
-        write_table(thickness_table(table, mean, n_lines, CORTEX), path)
-        self._results["out_file"] = str(path)
+        path = Path(runtime.cwd) / "lengths.npy"
+        np.save(path, session_lengths(self.inputs))
+        self._results["lengths_file"] = str(path)
         return runtime
 
 
 def session_lengths(inputs):
-    """Length (n_lines,), mm, of each line in the session, NaN where not seen, and its voxels."""
+    """Length (n_lines,), mm, of each line in the session, NaN where not seen."""
     with np.load(inputs.lines_file) as known:
         lines = Lines(**{name: known[name] for name in LINE_FIELDS})
         contrast, template = known["contrast"], known["brightness"]
@@ -138,4 +133,68 @@ def session_lengths(inputs):
     inner, outer = edge_shift(line_brightness(lines, affine, image), template, contrast).T
     lengths = line_lengths(lines, affine, displacement) + outer - inner
     seen = load_mask(inputs.seen_file)[tuple(lines.voxels.T)]
-    return np.where(seen, lengths, np.nan), lines.voxels
+    return np.where(seen, lengths, np.nan)
+
+
+class _RegionThicknessInputSpec(BaseInterfaceInputSpec):
+    lines_file = File(exists=True, mandatory=True, desc="lines of the template")
+    lengths_files = InputMultiPath(File(exists=True), mandatory=True, desc="one per session")
+    atlas_file = File(exists=True, mandatory=True, desc="labels on the template")
+    labels_file = File(exists=True, mandatory=True, desc="table: index, name, ..., structure")
+    min_lines = traits.Int(mandatory=True, desc="a region with fewer lines is n/a")
+    min_coverage = traits.Float(mandatory=True, desc="a region seen less than this is n/a, 0..1")
+
+
+class _RegionThicknessOutputSpec(TraitedSpec):
+    out_files = traits.List(File(), desc="table per session: region, thickness in mm, its error")
+
+
+class RegionThickness(SimpleInterface):
+    """Mean thickness of each region in each session; no region is left out."""
+
+    input_spec = _RegionThicknessInputSpec
+    output_spec = _RegionThicknessOutputSpec
+
+    def _run_interface(self, runtime):
+        inputs, folder = self.inputs, Path(runtime.cwd)
+        self._results["out_files"] = []
+        for number, rows in enumerate(thickness_tables(inputs)):
+            path = folder / f"thickness{number}.tsv"
+            write_table(rows, path)
+            self._results["out_files"].append(str(path))
+        return runtime
+
+
+def thickness_tables(inputs):
+    """Table of all regions for each session: thickness (mm), lines, standard error (mm)."""
+    table, (labels, affine) = read_labels(inputs.labels_file), load_labels(inputs.atlas_file)
+    with np.load(inputs.lines_file) as known:
+        voxels = known["voxels"]
+    lengths = [np.load(file) for file in inputs.lengths_files]
+    block = max(1, round(BLOCK_MM / voxel_size_mm(affine).mean()))
+    relative = line_error(lengths, voxels, labels, (table["index"], block))
+    floors = (inputs.min_lines, inputs.min_coverage)
+    for session in lengths:
+        mean, n_lines = region_thickness(session, voxels, labels, table["index"], *floors)
+        rows = thickness_table(table, mean, n_lines, CORTEX)
+        yield rows.assign(thickness_standard_error=(relative * rows["thickness"]).round(7))
+
+
+def line_error(lengths, voxels, labels, how):
+    """Relative standard error (n_regions,) of one session's mean length; NaN for one session.
+
+    `how` holds the labels of the regions and the side of a block in voxels, see `scatter_error`.
+    """
+    regions, block = how
+    if len(lengths) < 2:
+        return np.full(len(regions), np.nan)
+    seen = np.isfinite(lengths).all(axis=0)
+    where = tuple(voxels[seen].T)
+    lined = np.zeros_like(labels)
+    lined[where] = labels[where]
+    shares = []
+    for session in lengths:
+        share = np.zeros(labels.shape, np.float32)
+        share[where] = session[seen]
+        shares.append(share)
+    return scatter_error(shares, lined, regions, block)

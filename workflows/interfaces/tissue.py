@@ -16,7 +16,6 @@ from nipype.interfaces.base import (
 )
 
 from bids_utils.derivatives import write_table
-from workflows.compute.intensity import matched_bias
 from workflows.compute.parcels import tissue_table
 from workflows.compute.tissue import (
     CSF,
@@ -34,7 +33,6 @@ from workflows.compute.tissue import (
 from workflows.interfaces.volumes import (
     load_mask,
     load_volume,
-    save_volume,
     save_volumes,
     voxel_size_mm,
 )
@@ -77,38 +75,10 @@ class TemplateTissue(SimpleInterface):
         return runtime
 
 
-class _MatchIntensityInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="session on the template grid")
-    template_file = File(exists=True, mandatory=True, desc="template")
-    mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
-    wm_file = File(exists=True, mandatory=True, desc="white matter of the template, 0..1")
-    sigma_mm = traits.Float(15.0, usedefault=True, desc="smoothness of the field, mm")
-
-
-class _MatchIntensityOutputSpec(TraitedSpec):
-    out_file = File(desc="session without slow differences to the template; brain only")
-
-
-class MatchIntensity(SimpleInterface):
-    """Session whose white matter is everywhere as bright as that of the template."""
-
-    input_spec = _MatchIntensityInputSpec
-    output_spec = _MatchIntensityOutputSpec
-
-    def _run_interface(self, runtime):
-        volume, affine = load_volume(self.inputs.in_file)
-        reference, _ = load_volume(self.inputs.template_file)
-        white, _ = load_volume(self.inputs.wm_file)
-        sigma = self.inputs.sigma_mm / voxel_size_mm(affine).mean()
-        matched = matched_bias(volume, reference, white**4, sigma)
-        matched = np.where(load_mask(self.inputs.mask_file), matched, 0)
-        path = Path(runtime.cwd) / "matched.nii.gz"
-        self._results["out_file"] = save_volume(matched, affine, path)
-        return runtime
-
-
 class _SessionNoiseInputSpec(BaseInterfaceInputSpec):
-    in_files = InputMultiPath(File(exists=True), mandatory=True, desc="matched sessions")
+    in_files = InputMultiPath(
+        File(exists=True), mandatory=True, desc="sessions in the shape of the template"
+    )
     template_file = File(exists=True, mandatory=True, desc="template")
     classes_file = File(exists=True, mandatory=True, desc="five classes of the template")
 
@@ -133,7 +103,9 @@ class SessionNoise(SimpleInterface):
 
 
 class _SessionTissueInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="matched session")
+    in_file = File(
+        exists=True, mandatory=True, desc="session in the shape of the template, as bright"
+    )
     template_file = File(exists=True, mandatory=True, desc="template")
     classes_file = File(exists=True, mandatory=True, desc="five classes of the template")
     mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
@@ -165,6 +137,7 @@ class _TissueVolumesInputSpec(BaseInterfaceInputSpec):
     wm_file = File(exists=True, mandatory=True, desc="white matter of the template, 0..1")
     csf_file = File(exists=True, mandatory=True, desc="CSF of the template, 0..1")
     mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    ventricles_prior_file = File(exists=True, mandatory=True, desc="MNI ventricles there, 0..1")
     jacobian_file = File(exists=True, mandatory=True, desc="volume of the session / template")
 
 
@@ -182,8 +155,9 @@ class TissueVolumes(SimpleInterface):
         files = (self.inputs.gm_file, self.inputs.wm_file, self.inputs.csf_file)
         jacobian, affine = load_volume(self.inputs.jacobian_file)
         volumes = [load_volume(path)[0] * jacobian for path in files]
+        inside = load_mask(self.inputs.ventricles_prior_file)
         voxel_ml = abs(np.linalg.det(affine)) / 1000
-        table = tissue_table(volumes, load_mask(self.inputs.mask_file), voxel_ml)
+        table = tissue_table(volumes, load_mask(self.inputs.mask_file), inside, voxel_ml)
         path = Path(runtime.cwd) / "tissue.tsv"
         write_table(table, path)
         self._results["out_file"] = str(path)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workflows.compute.intensity import matched_bias, robust_scale, volume_problem
+from workflows.compute.intensity import blurred, robust_scale, shared_blur, volume_problem
 
 GENERATOR = np.random.default_rng(0)
 REFERENCE = 100 + GENERATOR.normal(size=(24, 24, 24)).astype(np.float32)
@@ -20,30 +20,23 @@ def test_scale_needs_a_mask_and_positive_intensities():
         robust_scale(-REFERENCE, REFERENCE > 0, 100)
 
 
-def test_equal_images_stay_equal():
-    white = (REFERENCE > 100).astype(float)
-    np.testing.assert_array_equal(matched_bias(REFERENCE, REFERENCE, white, 3), REFERENCE)
+def test_the_finer_session_is_blurred_by_what_it_lacks_along_each_axis():
+    sizes = [[1.0, 1.0, 3.0], [1.25, 0.5, 3.0]]
+    found = shared_blur(sizes)
+    width = np.array([[0.75, 0, 0], [0, np.sqrt(0.75) / 0.5, 0]])
+    np.testing.assert_allclose(found, width / 2.3548200450309493)
+    np.testing.assert_array_equal(shared_blur(sizes[:1]), np.zeros((1, 3)))
 
 
-def test_a_slow_ratio_and_a_factor_are_taken_out():
-    slope = np.exp(np.linspace(-0.05, 0.05, 24))[:, None, None]
-    matched = matched_bias(3 * REFERENCE * slope, REFERENCE, np.ones(REFERENCE.shape), 3)
-    inner = (slice(4, -4),) * 3
-    np.testing.assert_allclose(matched[inner] / REFERENCE[inner], 1, atol=0.002)
-
-
-def test_a_change_outside_white_matter_stays():
-    white = np.zeros(REFERENCE.shape)
-    white[:, :, :12] = 1
-    changed = REFERENCE.copy()
-    changed[12, 12, 20] *= 0.5
-    matched = matched_bias(changed, REFERENCE, white, 3)
-    np.testing.assert_allclose(matched, changed, rtol=1e-6)
-
-
-def test_no_white_matter_is_an_error():
-    with pytest.raises(ValueError, match="white"):
-        matched_bias(REFERENCE, REFERENCE, np.zeros(REFERENCE.shape), 3)
+def test_a_blur_spreads_along_its_own_axis_and_no_blur_changes_nothing():
+    volume = np.zeros((15, 15, 15))
+    volume[7, 7, 7] = 1
+    found = blurred(volume, [0, 1.5, 0])
+    assert found.dtype == np.float32
+    assert np.argwhere(found > 1e-6)[:, [0, 2]].tolist() == [[7, 7]] * 13
+    weights = np.exp(-0.5 * (np.arange(-6, 7) / 1.5) ** 2)
+    np.testing.assert_allclose(found[7, 1:14, 7], weights / weights.sum(), rtol=1e-5)
+    np.testing.assert_array_equal(blurred(REFERENCE, [0, 0, 0]), REFERENCE)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from workflows.compute.parcels import (
     dice,
     extended_labels,
     region_coverage,
+    region_spread,
+    region_table,
     region_volumes,
     tissue_table,
-    volume_table,
 )
 
 LABELS = np.array([[[3, 3, 0, 0, 0, 7, 0]]])
@@ -51,10 +52,22 @@ def test_a_region_that_was_not_seen_keeps_its_row_without_a_volume():
     table = pd.DataFrame(
         {"index": [3, 7], "name": ["lh_a", "rh_a"], "hemisphere": ["L", "R"], "structure": "cortex"}
     )
-    answer = volume_table(table, np.array([1.5, 0.0]), np.array([0.5, 0.0]), 0.3)
+    volumes = {"volume": np.array([1.5, 0.2]), "deformation": np.array([2.5, 0.1])}
+    quality = {"coverage": np.array([0.5, 0.29]), "residual": np.array([1.25, 3.0])}
+    answer = region_table(table, volumes, quality, 0.3)
     assert answer["region"].tolist() == ["lh_a", "rh_a"]
     np.testing.assert_array_equal(answer["volume"], [1.5, np.nan])
-    np.testing.assert_array_equal(answer["coverage"], [0.5, 0.0])
+    np.testing.assert_array_equal(answer["deformation"], [2.5, np.nan])
+    np.testing.assert_array_equal(answer["coverage"], [0.5, 0.29])
+    np.testing.assert_array_equal(answer["residual"], [1.25, 3.0])
+    outside = region_table(table, volumes, quality | {"coverage": np.array([np.nan, 0])}, 0.0)
+    assert outside["volume"].isna().all()
+
+
+def test_spread_is_the_root_mean_square_in_the_order_asked():
+    values = np.array([[[3.0, -4, 9, 9, 9, -2, 9]]])
+    found = region_spread(values, LABELS, [7, 5, 3])
+    np.testing.assert_allclose(found, [2, np.nan, np.sqrt(12.5)])
 
 
 def test_dice_of_half_overlap():
@@ -64,11 +77,15 @@ def test_dice_of_half_overlap():
 
 
 def test_tissue_table_sums_inside_the_mask_in_ml():
-    fractions = np.array([[0.5, 1.0, 1], [0.5, 0, 0], [0, 0, 0]])[:, None, None]
-    table = tissue_table(fractions, np.array([[[True, True, False]]]), voxel_ml=4.0)
+    fractions = np.array([[0.5, 0.75, 1, 0], [0.5, 0, 0, 0], [0.125, 0.25, 0, 8]])[:, None, None]
+    mask = np.array([[[True, True, False, False]]])
+    ventricles = np.array([[[False, True, False, True]]])
+    table = tissue_table(fractions, mask, ventricles, voxel_ml=4.0)
     assert dict(zip(table["measure"], table["value"], strict=True)) == {
-        "gm_ml": 6.0,
+        "gm_ml": 5.0,
         "wm_ml": 2.0,
-        "csf_ml": 0.0,
+        "csf_ml": 1.5,
+        "brain_ml": 7.0,
+        "ventricles_ml": 1.0,
         "icv_ml": 8.0,
     }

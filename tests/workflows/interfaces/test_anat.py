@@ -8,6 +8,7 @@ from bids_utils.errors import DatasetError, ToolError
 from workflows.interfaces.anat import (
     BiasCorrection,
     BrainMask,
+    CheckSessions,
     Conform,
     MeanSpace,
     RefineMask,
@@ -35,23 +36,72 @@ def head():
     offset = (np.indices((48, 50, 46)).T - [23, 25, 22]).T * 4.0
     distance = np.linalg.norm(offset, axis=0)
     texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=distance.shape), 1.5)
-    volume = np.where(distance < 64, 90 + 80 * texture, 5.0)
+    volume = np.where(distance < 64, 80 + 80 * texture + 30 * (distance < 48), 5.0)
     volume[(distance > 76) & (distance < 84)] = 80
     volume[distance >= 84] = 0
     return volume.astype(np.float32), distance < 64
 
 
-def test_conform_turns_the_axes_and_keeps_each_voxel_at_its_place(tmp_path):
-    volume = np.arange(24.0).reshape(2, 3, 4)
-    affine = np.array([[0, 0, -2.0, 9], [1, 0, 0, 1], [0, -1, 0, 4], [0, 0, 0, 1]])
+def test_conform_turns_the_axes_and_keeps_each_voxel_at_its_place(tmp_path, head):
+    volume, _ = head
+    affine = np.array([[0, 0, -4.0, 9], [4, 0, 0, 1], [0, -4, 0, 4], [0, 0, 0, 1]])
     path = write(tmp_path, "t1w", volume[..., None], affine)
-    image = nib.load(run(Conform, tmp_path / "node", in_file=path).out_file)
+    found = run(Conform, tmp_path / "node", in_file=path)
+    image = nib.load(found.out_file)
+    assert not found.extracted
     assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
-    assert image.shape == (4, 2, 3)
-    for voxel in ((0, 0, 0), (1, 2, 3), (1, 0, 2)):
+    assert image.shape == (46, 48, 50)
+    for voxel in ((0, 0, 0), (20, 21, 17), (30, 12, 9)):
         point = nib.affines.apply_affine(affine, voxel)
         there = nib.affines.apply_affine(np.linalg.inv(image.affine), point).round().astype(int)
         assert image.dataobj[tuple(there)] == volume[voxel]
+
+
+def test_a_brain_without_skull_is_its_own_mask(tmp_path, head):
+    volume, brain = head
+    affine = np.diag([4.0, 4, 4, 1])
+    path = write(tmp_path, "brain", np.where(brain, volume, 0), affine)
+    conformed = run(Conform, tmp_path / "conform", in_file=path)
+    assert conformed.extracted
+    inputs = {"in_file": path, "extracted": True, "fractional_threshold": 0.5}
+    np.testing.assert_array_equal(
+        load_mask(run(BrainMask, tmp_path / "m", **inputs).mask_file), brain
+    )
+
+
+def test_another_contrast_is_an_error_that_names_the_image_given(tmp_path, head):
+    volume, brain = head
+    affine = np.diag([4.0, 4, 4, 1])
+    inputs = {
+        "in_file": write(tmp_path, "corrected", np.where(brain, 200 - volume, 0), affine),
+        "source_file": write(tmp_path, "sub-01_T1w", volume, affine),
+        "extracted": True,
+        "fractional_threshold": 0.5,
+    }
+    with pytest.raises(ToolError, match="sub-01_T1w.nii.gz: .*another contrast"):
+        run(BrainMask, tmp_path / "node", **inputs)
+
+
+def session_checks(folder, sides, extracted):
+    masks = []
+    for name, side in enumerate(sides):
+        mask = np.zeros((20, 20, 20))
+        mask[:side] = 1
+        masks.append(write(folder, f"ses-{name}", mask, np.diag([5.0, 5, 5, 1])))
+    return {"t1w_files": masks, "mask_files": masks, "extracted": extracted}
+
+
+def test_sessions_of_one_brain_pass_with_their_masks(tmp_path):
+    inputs = session_checks(tmp_path, [14, 15], [True, True])
+    found = run(CheckSessions, tmp_path / "node", **inputs)
+    assert (found.mask_files, found.extracted) == (inputs["mask_files"], True)
+
+
+def test_a_session_with_another_brain_size_or_without_skull_is_named(tmp_path):
+    with pytest.raises(ToolError, match="ses-1.nii.gz: its brain mask has 500 ml.*750, 500 ml"):
+        run(CheckSessions, tmp_path / "a", **session_checks(tmp_path, [15, 10], [False] * 2))
+    with pytest.raises(DatasetError, match="Without skull: [^,]*ses-0.nii.gz; the other"):
+        run(CheckSessions, tmp_path / "b", **session_checks(tmp_path, [15, 15], [True, False]))
 
 
 @pytest.mark.parametrize(
@@ -184,6 +234,12 @@ def test_the_mask_loses_what_is_far_from_mni_and_gains_what_is_deep_in_it(tmp_pa
     assert mask[:5].all()
     assert not mask[5:].any()
     np.testing.assert_array_equal(load_volume(found.brain_file)[0], 3.0 * mask)
+
+
+def test_the_mask_of_a_brain_without_skull_is_not_changed_by_mni(tmp_path):
+    inputs = refine_inputs(tmp_path, 100.0) | {"extracted": True}
+    found = run(RefineMask, tmp_path / "node", **inputs)
+    np.testing.assert_array_equal(load_mask(found.mask_file), load_mask(inputs["mask_file"]))
 
 
 def test_a_brain_of_implausible_volume_is_a_tool_error(tmp_path):

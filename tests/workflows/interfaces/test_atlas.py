@@ -51,10 +51,19 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
     table = pd.DataFrame({"index": [2, 5, 9], "name": ["lh_b", "lh_e", "rh_x"]})
     table = table.assign(hemisphere=["L", "L", "R"], structure="cortex")
     write_table(table, tmp_path / "labels.tsv")
-    grey, mni_view = np.full(LABELS.shape, 0.5), np.ones(LABELS.shape)
-    mni_view[1, 0] = 0
+    errors = pd.DataFrame({"index": [9, 2, 5], "deformation": [0.3, 0.1, 0.01]})
+    write_table(errors.assign(volume=[0.3, 0.2, 0.05]), tmp_path / "errors.tsv")
+    mask, mni_view = np.ones(LABELS.shape), np.ones(LABELS.shape)
+    mask[4, 0], mni_view[1, 0] = 0, 0
+    brain = np.full(LABELS.shape, 100.0)
     inputs = {
-        "gm_file": write(tmp_path, "grey", grey),
+        "gm_file": write(tmp_path, "grey", np.full(LABELS.shape, 0.5)),
+        "csf_file": write(tmp_path, "fluid", np.full(LABELS.shape, 0.2)),
+        "mask_file": write(tmp_path, "mask", mask),
+        "brain_file": write(tmp_path, "brain", brain),
+        "warped_file": write(tmp_path, "warped", brain + np.where(LABELS == 2, -6, 3)),
+        "noise": 3.0,
+        "errors_file": str(tmp_path / "errors.tsv"),
         "jacobian_file": write(tmp_path, "jacobian", np.where(LABELS == 5, 1.1, 0.8)),
         "atlas_file": write(tmp_path, "atlas", LABELS),
         "mni_atlas_file": write(tmp_path, "mni", LABELS, np.eye(4)),
@@ -66,6 +75,15 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
     assert found["region"].tolist() == ["lh_b", "lh_e", "rh_x"]
     np.testing.assert_allclose(found["volume"], [0.8 * 0.036, 1.1 * 0.036, np.nan])
     np.testing.assert_allclose(found["coverage"], [1, 0.66667, np.nan])
+    inside = [0.8 * 0.8 * 0.048, 1.1 * 0.8 * 0.072, np.nan]
+    np.testing.assert_allclose(found["deformation"], inside, atol=1e-7)
+    np.testing.assert_allclose(found["residual"], [2, 1, np.nan])
+    own = found["volume_standard_error"] / found["volume"]
+    np.testing.assert_allclose(own, [0.2, 0.05, np.nan], rtol=1e-4)
+    own = found["deformation_standard_error"] / found["deformation"]
+    np.testing.assert_allclose(own, [0.1, 0.01, np.nan], rtol=1e-4)
+    single = run(RegionVolumes, tmp_path / "one", **(inputs | {"noise": 0.0}))
+    assert read_table(tmp_path / single.out_file)["residual"].isna().all()
 
 
 def test_quality_is_one_row(tmp_path):

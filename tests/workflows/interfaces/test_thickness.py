@@ -6,7 +6,12 @@ from scipy import ndimage
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
-from workflows.interfaces.thickness import SessionThickness, ThicknessLines
+from workflows.interfaces.thickness import (
+    RegionThickness,
+    SessionThickness,
+    ThicknessLines,
+    line_error,
+)
 from workflows.interfaces.volumes import load_volume, save_volume
 
 SHAPE = (24, 16, 16)
@@ -67,8 +72,11 @@ def session_table(tmp_path, given):
         inputs |= {"warped_file": save_volume(volume, AFFINE, tmp_path / "session.nii.gz")}
         inputs |= {"seen_file": save_volume(seen, AFFINE, tmp_path / "seen.nii.gz")}
         inputs |= {"displacement_file": str(tmp_path / "field.nii.gz"), "lines_file": lines_file}
-        inputs |= {"min_lines": 10, "min_coverage": 0.6}
-        return read_table(tmp_path / run(SessionThickness, tmp_path / "session", **inputs).out_file)
+        files = {name: inputs.pop(name) for name in ("atlas_file", "labels_file")}
+        lengths = run(SessionThickness, tmp_path / "session", **inputs).lengths_file
+        files |= {"lines_file": lines_file, "min_lines": 10, "min_coverage": 0.6}
+        made = run(RegionThickness, tmp_path / "regions", lengths_files=[lengths], **files)
+        return read_table(tmp_path / made.out_files[0])
 
     return table
 
@@ -119,3 +127,22 @@ def test_labels_on_another_grid_are_refused(tmp_path, given):
     other = save_volume(np.ones(SHAPE, int), np.eye(4), tmp_path / "other.nii.gz")
     with pytest.raises(DatasetError, match="same grid"):
         run(ThicknessLines, tmp_path / "lines", **(given | {"atlas_file": other}))
+
+
+def test_the_error_of_a_region_is_that_of_noise_in_blocks_of_lines():
+    rng = np.random.default_rng(5)
+    voxels = np.argwhere(np.ones((64, 16, 2), bool))
+    labels = np.ones((64, 16, 2), int)
+    labels[:, :, 1] = 3
+    noise = rng.normal(scale=0.2, size=(300, 2, 16, 4, 1))
+    errors, means = [], []
+    for session in noise:
+        lines = [part.repeat(4, 0).repeat(4, 1).repeat(2, 2).ravel() + 2.5 for part in session]
+        errors.append(line_error(lines, voxels, labels, ([3, 1], 4))[1] * 2.5)
+        means.append(np.mean(lines[1]) - np.mean(lines[0]))
+    np.testing.assert_allclose(np.mean(errors) * 2**0.5, np.std(means), rtol=0.1)
+
+
+def test_one_session_has_no_error():
+    one = line_error([np.ones(4)], np.zeros((4, 3), int), np.ones((1, 1, 1), int), ([1], 4))
+    assert np.isnan(one).all()
