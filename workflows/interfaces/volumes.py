@@ -1,4 +1,4 @@
-"""Volumes on disk: read with a useful error, written as float32 or uint8, compared in space."""
+"""Volumes on disk: read with a useful error, written small, compared in space."""
 
 from __future__ import annotations
 
@@ -57,14 +57,21 @@ def load_mask(path):
 
 
 def save_volume(volume, affine, path):
-    """Absolute name of the written file; booleans and labels are uint8, numbers float32."""
-    whole = volume.dtype == bool or np.issubdtype(volume.dtype, np.integer)
-    image = nib.Nifti1Image(volume.astype(np.uint8 if whole else np.float32), affine)
+    """Absolute name of the written file, of the smallest kind of `disk_type`."""
+    image = nib.Nifti1Image(volume.astype(disk_type(volume)), affine)
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
     image.header.set_xyzt_units("mm")
     image.to_filename(path)
     return str(Path(path).absolute())
+
+
+def disk_type(volume):
+    """Kind of number on disk: float32; of booleans and labels uint8, above 255 int32."""
+    if volume.dtype != bool and not np.issubdtype(volume.dtype, np.integer):
+        return np.float32
+    low, high = volume.min(initial=0), volume.max(initial=0)
+    return np.uint8 if low >= 0 and high <= np.iinfo(np.uint8).max else np.int32
 
 
 def save_volumes(volumes, affine, folder):

@@ -28,6 +28,21 @@ def test_numbers_are_float32_and_labels_uint8_on_disk(tmp_path):
     np.testing.assert_array_equal(load_labels(labels)[0], [[[0, 83]]])
 
 
+@pytest.mark.parametrize(("highest", "kind"), [(255, np.uint8), (256, np.int32), (70000, np.int32)])
+def test_labels_above_255_come_back_as_they_were(tmp_path, highest, kind):
+    path = save_volume(np.array([[[0, 3, highest]]]), AFFINE, tmp_path / "labels.nii.gz")
+    assert nib.load(path).get_data_dtype() == kind
+    np.testing.assert_array_equal(load_labels(path)[0], [[[0, 3, highest]]])
+
+
+def test_a_mask_and_labels_below_0_keep_their_values_too(tmp_path):
+    mask = save_volume(np.array([[[True, False]]]), AFFINE, tmp_path / "mask.nii.gz")
+    below = save_volume(np.array([[[-2, 1]]]), AFFINE, tmp_path / "below.nii.gz")
+    assert nib.load(mask).get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(load_mask(mask), [[[True, False]]])
+    np.testing.assert_array_equal(load_labels(below)[0], [[[-2, 1]]])
+
+
 def test_a_mask_holds_half_and_more(tmp_path):
     path = save_volume(np.array([[[0.4, 0.5, 1.0]]]), AFFINE, tmp_path / "m.nii.gz")
     np.testing.assert_array_equal(load_mask(path), [[[False, True, True]]])
