@@ -84,6 +84,18 @@ def test_each_picture_says_what_good_looks_like_and_quality_is_listed(derivative
     assert "fd_mean 0.1235 n_volumes 150 tsnr n/a" in page.text
 
 
+def test_quality_is_listed_for_the_template_then_each_session_then_each_run(derivatives):
+    for session, cnr in (("post", 2.5), ("pre", 3.5), ("fu", 4.5)):
+        name = f"sub-01_ses-{session}_desc-quality_T1w.tsv"
+        folder = derivatives / "sub-01" / f"ses-{session}" / "anat"
+        write_table(pd.DataFrame({"cnr": [cnr]}), folder / name)
+    qc = derivatives / "sub-01" / "anat" / "sub-01_desc-anat_qc.tsv"
+    write_table(pd.DataFrame({"brain_ml": [1234.0]}), qc)
+    page = page_of(write_participant_report(derivatives, "01"))
+    found = re.findall(r"brain_ml|cnr \d\.5|fd_mean", page.text)
+    assert found == ["brain_ml", "cnr 3.5", "cnr 2.5", "cnr 4.5", "fd_mean"]
+
+
 def test_failures_are_on_the_page(derivatives):
     crash = derivatives / "logs" / "sub-01" / "crash"
     write_text(

@@ -72,6 +72,11 @@ CAPTIONS = {
 }
 ANAT_ORDER = ("mask", "tissues", "mni", "atlas")
 RUN_ORDER = ("edges", "motion", "carpet", "connectivity")
+QUALITY_TABLES = (
+    "anat/*_qc.tsv",
+    "ses-*/anat/*_desc-quality_T1w.tsv",
+    "ses-*/func/*_desc-qc_bold.tsv",
+)
 
 
 @dataclass(frozen=True)
@@ -196,17 +201,20 @@ def run_title(name: BidsName) -> str:
 
 def quality_tables(folder: Path, order: list[str]) -> list[dict[str, object]]:
     """Numbers of the one-row quality tables, each with where it belongs, in time order."""
-    paths = [*folder.glob("anat/*_qc.tsv"), *sorted(folder.glob("ses-*/func/*_desc-qc_bold.tsv"))]
-    named = [(path, parse_name(path.name)) for path in paths]
-    found = [_Found(path, name) for path, name in named if name]
-    anatomy = [item for item in found if item.name.suffix != "bold"]
-    runs = in_time_order([item for item in found if item.name.suffix == "bold"], order)
     tables = []
-    for item in (*anatomy, *runs):
-        for row in read_table(item.path).head(1).to_dict("records"):
-            cells = [(str(key), cell_text(value)) for key, value in row.items()]
-            tables.append({"title": run_title(item.name) or "anatomy", "cells": cells})
+    for pattern in QUALITY_TABLES:
+        named = [(path, parse_name(path.name)) for path in sorted(folder.glob(pattern))]
+        found = in_time_order([_Found(path, name) for path, name in named if name], order)
+        tables += [table for item in found for table in _quality_of(item)]
     return tables
+
+
+def _quality_of(item: _Found) -> list[dict[str, object]]:
+    title = run_title(item.name) or "anatomy"
+    return [
+        {"title": title, "cells": [(str(key), cell_text(value)) for key, value in row.items()]}
+        for row in read_table(item.path).head(1).to_dict("records")
+    ]
 
 
 def _of(found: list[_Found], desc: str) -> list[_Found]:
