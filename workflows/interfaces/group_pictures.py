@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,15 +13,16 @@ from nilearn import datasets
 from nilearn.image import load_img, resample_to_img
 
 from bids_utils.errors import SettingsError
-from configs.atlases import Atlas, find_atlas
+from configs.atlases import HOME_SPACE, Atlas, chosen_atlas, find_atlas
+from configs.label_tables import read_label_table
 from workflows.compute.region_places import edge_matrix, edge_regions, region_centres
 from workflows.compute.term_words import measure_name, place_name, strongest
 from workflows.drawing.canvas import png_bytes
 from workflows.drawing.forest import ForestText, forest_plot
 from workflows.drawing.matrices import connections_on_brain, region_matrix
 from workflows.drawing.slices import Paint, Volume, painted_slices
-from workflows.interfaces.atlas import read_labels
 from workflows.interfaces.figures import volume_of
+from workflows.interfaces.group_results import read_settings
 from workflows.interfaces.report_pages import Picture, embedded
 
 RESOLUTION_MM = 2
@@ -37,18 +40,47 @@ class StandardBrain:
     index: dict[str, int]
 
 
-@lru_cache(maxsize=2)
-def standard_brain(atlas_name: str) -> StandardBrain | None:
-    """MNI brain with an atlas; None for an atlas that is not installed."""
+def pictured_atlas(name: str, output_dir: Path | None) -> Atlas | None:
+    """Atlas whose labels are in the space of the standard brain; None where none is known.
+
+    Labels that the participant level carried to that space come first. Labels of another space
+    are never drawn by their header.
+
+    Parameters
+    ----------
+    name : str
+        Name of the atlas in the results.
+    output_dir : Path or None
+        Derivative dataset; without it only the atlases of `atlases.yaml` are known.
+    """
+    folder = output_dir / "atlas" if output_dir else Path()
+    stem = f"tpl-{HOME_SPACE}_atlas-{name}"
+    carried = folder.glob(f"{escape(stem)}_desc-*_dseg.nii.gz") if output_dir else ()
+    newest = max(carried, key=lambda file: file.stat().st_mtime, default=None)
+    if newest is not None:
+        return Atlas(name, HOME_SPACE, newest, folder / f"{stem}_dseg.tsv", "", "", "")
+    chosen = read_settings(output_dir).atlas if output_dir else None
     try:
-        atlas: Atlas = find_atlas(atlas_name)
+        atlas = chosen_atlas(chosen) if chosen and chosen.name == name else find_atlas(name)
     except SettingsError:
         return None
+    return atlas if atlas.space == HOME_SPACE else None
+
+
+def standard_brain(atlas_name: str, output_dir: Path | None) -> StandardBrain | None:
+    """MNI brain with an atlas; None for an atlas that is not known in that space."""
+    atlas = pictured_atlas(atlas_name, output_dir)
+    return None if atlas is None else labelled_brain(atlas)
+
+
+@lru_cache(maxsize=2)
+def labelled_brain(atlas: Atlas) -> StandardBrain:
+    """MNI brain with the labels of an atlas in that space."""
     template = datasets.load_mni152_template(resolution=RESOLUTION_MM)
     options = {"interpolation": "nearest", "force_resample": True, "copy_header": True}
     labels = resample_to_img(load_img(atlas.file), template, **options)
     mask = datasets.load_mni152_brain_mask(resolution=RESOLUTION_MM)
-    table = read_labels(atlas.labels_file)
+    table = read_label_table(atlas)
     return StandardBrain(
         brain=volume_of(template),
         mask=volume_of(mask).data > 0,
@@ -57,9 +89,9 @@ def standard_brain(atlas_name: str) -> StandardBrain | None:
     )
 
 
-def brain_map(rows: pd.DataFrame, alpha: float) -> Picture | None:
+def brain_map(rows: pd.DataFrame, alpha: float, output_dir: Path | None = None) -> Picture | None:
     """Estimates painted on the regions; None where the atlas is not known."""
-    standard = standard_brain(str(rows["atlas"].iloc[0]))
+    standard = standard_brain(str(rows["atlas"].iloc[0]), output_dir)
     if standard is None:
         return None
     known = rows[rows["region"].isin(standard.index) & rows["estimate"].notna()]
@@ -139,9 +171,12 @@ def matrix_picture(rows: pd.DataFrame) -> Picture:
     )
 
 
-def connection_picture(rows: pd.DataFrame, alpha: float) -> Picture | None:
+def connection_picture(
+    rows: pd.DataFrame, alpha: float, output_dir: Path | None = None
+) -> Picture | None:
     """Strongest connections on a brain; None where the places of the regions are not known."""
-    standard, top = standard_brain(str(rows["atlas"].iloc[0])), strongest(rows, N_EDGES)
+    standard = standard_brain(str(rows["atlas"].iloc[0]), output_dir)
+    top = strongest(rows, N_EDGES)
     if standard is None or not len(top):
         return None
     names = [name for name in edge_regions(top) if name in standard.index]
