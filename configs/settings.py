@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -26,6 +26,20 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 CONTRAST_TOLERANCE = 1e-9
 STANDARD_MODELS = frozenset({"change", "baseline_adjusted", "mixed", "sensitivity"})
+
+
+def _beside_the_settings(path: Path, info: ValidationInfo) -> Path:
+    """Path from the folder of the settings file, where there is one; `~` is the home."""
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("nobody here has this home folder; give the whole path") from error
+    folder: Path | None = (info.context or {}).get("folder")
+    return folder / path if folder else path
+
+
+InputFile = Annotated[Path, AfterValidator(_beside_the_settings)]
+"""A file that the settings name, relative to the settings file."""
 
 
 class Section(BaseModel):
@@ -50,13 +64,7 @@ class SessionSettings(Section):
     interval_days: tuple[Positive, ...] | None = None
     compared: tuple[str, str] | None = None
     moments: dict[str, Moment] = {}
-    exclude: Path | None = None
-
-    @field_validator("exclude")
-    @classmethod
-    def _beside_the_settings(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        folder = (info.context or {}).get("folder")
-        return folder / path if path and folder else path
+    exclude: InputFile | None = None
 
     @model_validator(mode="after")
     def _check_order(self) -> SessionSettings:
@@ -80,16 +88,10 @@ class AtlasSettings(Section):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")] = "DesikanKilliany"
-    file: Path | None = None
-    labels: Path | None = None
+    file: InputFile | None = None
+    labels: InputFile | None = None
     space: Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")] | None = None
-    space_template: Path | None = None
-
-    @field_validator("file", "labels", "space_template")
-    @classmethod
-    def _beside_the_settings(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        folder = (info.context or {}).get("folder")
-        return folder / path.expanduser() if path and folder else path
+    space_template: InputFile | None = None
 
     @model_validator(mode="after")
     def _check_own(self) -> AtlasSettings:

@@ -66,6 +66,26 @@ def test_a_list_of_exclusions_lies_beside_the_settings_and_stays_there_when_save
     assert full.sessions.exclude == Path("/lists/bad.tsv")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sessions: {exclude: ~/x}",
+        "atlas: {name: A, file: ~/x, labels: ~/x, space: B, space_template: ~/x}",
+    ],
+)
+def test_files_may_begin_at_the_home_folder(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("HOME", "/home/me")
+    settings = load_settings(write(tmp_path, text))
+    atlas = settings.atlas
+    found = {settings.sessions.exclude, atlas.file, atlas.labels, atlas.space_template}
+    assert found - {None} == {Path("/home/me/x")}
+
+
+def test_the_home_of_somebody_unknown_is_a_settings_error(tmp_path):
+    with pytest.raises(SettingsError, match=r"sessions\.exclude: .*give the whole path"):
+        load_settings(write(tmp_path, "sessions: {exclude: ~nobody_of_this_name/x}"))
+
+
 def test_a_missing_file_is_a_settings_error(tmp_path):
     with pytest.raises(SettingsError, match=r"absent\.yaml"):
         load_settings(tmp_path / "absent.yaml")
