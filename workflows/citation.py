@@ -36,7 +36,7 @@ def methods_text(settings: Settings, atlas: Atlas, provenance: Provenance) -> st
     versions = {name: version(distribution) for name, distribution in DISTRIBUTIONS.items()}
     return environment.get_template("citation.md.j2").render(
         settings=settings,
-        atlas_citation=atlas.citation,
+        atlas=atlas,
         provenance=provenance,
         randomised=group.randomised and group.arm_column,
         permutations=group.correction.n_permutations,

@@ -1,9 +1,12 @@
 """The methods text tells what was done and nothing else."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from configs.atlases import find_atlas
-from configs.settings import Settings
+from configs.atlases import Atlas, find_atlas
+from configs.settings import AtlasSettings, Settings
 from workflows.citation import Provenance, methods_text
 
 SITES = {"sites": {"column": "site", "method": "combat"}}
@@ -12,6 +15,18 @@ MECHANISM = {
     "mediators": [{"score": "WAI", "session": "s4"}],
     "outcome": {"score": "BDI", "session": "post"},
 }
+
+
+OWN = Atlas(
+    name="Mine",
+    space="Colin27",
+    file=Path("x.nii.gz"),
+    labels_file=Path("x.tsv"),
+    licence="CC0-1.0",
+    citation="Me (2020)",
+    citation_short="Me",
+    brain_file=Path("brain.nii.gz"),
+)
 
 
 def text_of(group=None, **provenance):
@@ -39,3 +54,12 @@ def test_measures_of_other_tools_are_not_said_to_come_from_our_images():
 def test_only_what_was_asked_is_described(group, sentence):
     assert sentence in " ".join(text_of(group).split())
     assert sentence not in " ".join(text_of().split())
+
+
+def test_regions_are_named_with_source_licence_and_the_space_they_were_carried_from():
+    settings = Settings(atlas=AtlasSettings(name="Mine"))
+    text = " ".join(methods_text(settings, OWN, Provenance()).split())
+    assert "of the atlas Mine (Me (2020); licence: CC0-1.0), carried from Colin27 by" in text
+    home = methods_text(settings, replace(OWN, brain_file=None), Provenance())
+    assert "carried from" not in home
+    assert "licence: BSD-3-Clause" in " ".join(text_of().split())
