@@ -85,6 +85,8 @@ def planned_analyses(settings: Settings) -> dict[str, object]:
 def shared_settings(settings: Settings) -> dict[str, object]:
     """Settings that decide every analysis: how measures are made, the cohort, corrections."""
     found = settings.model_dump(mode="json")
+    # the list of exclusions is an input: what it says counts, not where it lies
+    found["sessions"].pop("exclude")
     cohort = {name: value for name, value in found["group"].items() if name not in UNNAMED}
     return found | {"group": cohort}
 

@@ -143,11 +143,14 @@ def existing(folder: Path, patterns: tuple[str, ...]) -> list[str]:
     ]
 
 
-def input_tables(bids_dir: Path, sources: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
-    """Tables that the group level reads, by their path in the dataset, and given tables."""
+def input_tables(
+    bids_dir: Path, sources: tuple[tuple[str, Path], ...], exclude: Path | None
+) -> dict[str, Path]:
+    """Tables that decide the results, by their path in the dataset, and given ones by name."""
     found = [Path(file) for file in existing(bids_dir, DATASET_TABLES)]
     inside = {str(path.relative_to(bids_dir)): path for path in found}
-    return inside | {path.name: path for _, path in sources if path.is_file()}
+    given = [path for _, path in sources] + ([exclude] if exclude else [])
+    return inside | {path.name: path for path in given if path.is_file()}
 
 
 def locked_analyses(
@@ -155,7 +158,10 @@ def locked_analyses(
 ) -> Comparison | None:
     """Which planned analyses are as locked; None if nothing was locked."""
     lock = read_lock(output_dir)
-    return compare_lock(lock, settings, input_tables(bids_dir, intake.sources)) if lock else None
+    if lock is None:
+        return None
+    tables = input_tables(bids_dir, intake.sources, settings.sessions.exclude)
+    return compare_lock(lock, settings, tables)
 
 
 def _collect_node(

@@ -24,6 +24,7 @@ from bids_utils.derivatives import (
     write_text,
 )
 from bids_utils.errors import DatasetError, SettingsError
+from bids_utils.exclusions import LISTED, read_exclusions
 from bids_utils.filters import read_filters
 from bids_utils.index import Selection
 from bids_utils.names import nearest, with_prefix
@@ -35,6 +36,7 @@ from configs.settings import Settings, dump_settings, load_settings
 from workflows.citation import Provenance, methods_text
 from workflows.failures import Failure, read_failures
 from workflows.group import DERIVED_TABLES, existing, init_group_wf, input_tables
+from workflows.interfaces.group_quality import flagged_ledger
 from workflows.interfaces.headers import read_image_facts
 from workflows.interfaces.measure_sources import Intake
 from workflows.participant import (
@@ -64,6 +66,9 @@ OUTDATED = "made with other settings, images or version, or incomplete; run the 
 IGNORED = (
     "*.html",
     "*_morph.*",
+    "*_jacobian.*",
+    "*_thickness.*",
+    "*_desc-quality_T1w.*",
     "*_relmat.*",
     "*_timeseries.*",
     "*_qc.*",
@@ -197,6 +202,7 @@ def intake_of(options: Options) -> Intake:
 def make_cohort_plan(options: Options, settings: Settings) -> Plan:
     """Who will be processed with which files, of what the command line asks for."""
     filters = read_filters(options.bids_filter_file) if options.bids_filter_file else {}
+    exclude = settings.sessions.exclude
     request = PlanRequest(
         bids_dir=options.bids_dir,
         order=settings.sessions.order,
@@ -206,8 +212,17 @@ def make_cohort_plan(options: Options, settings: Settings) -> Plan:
         selection=Selection(
             options.participant_label, options.session_label, options.task_id, filters
         ),
+        exclusions=read_exclusions(exclude) if exclude else (),
     )
     return make_plan(request, read_image_facts)
+
+
+def show_notes(plan: Plan, console: Console) -> None:
+    """Print what is worth knowing about the plan and stops nobody."""
+    for what, where, todo in plan.notes:
+        console.print(
+            f"note: {where}: {what}; {todo}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def check_dataset(options: Options) -> None:
@@ -264,6 +279,7 @@ def run_plan(options: Options, settings: Settings, console: Console) -> int:
     plan = make_cohort_plan(options, settings)
     check_dataset(options)
     console.print(plan_table(plan))
+    show_notes(plan, console)
     if not options.dry_run:
         prepare_output(options, settings, plan.ledger)
         console.print(f"Written: {options.output_dir / 'ledger.tsv'}", soft_wrap=True)
@@ -277,6 +293,7 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     study = Study(options.bids_dir, options.output_dir, settings)
     todo = [p for p in plan.participants if not is_done(p, study)]
     console.print(plan_table(plan))
+    show_notes(plan, console)
     console.print(f"{len(plan.participants)} planned, {len(todo)} to do")
     if options.dry_run:
         return DONE if todo else NOTHING_TO_DO
@@ -416,6 +433,9 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
         return DONE
     if not options.reports_only:
         run_models(options, settings, (intake, console))
+    if ledger is not None and not options.participant_label:
+        flagged = flagged_ledger(ledger, options.output_dir / "group")
+        write_table(flagged, options.output_dir / "ledger.tsv", LEDGER_DICTIONARY)
     write_group_report(options.output_dir)
     console.print(f"Report: {options.output_dir / 'group' / 'report.html'}", soft_wrap=True)
     show_failures(records, console)
@@ -429,7 +449,7 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
 
 def run_lock(options: Options, settings: Settings, console: Console) -> int:
     """Write down what is planned, before the outcomes are read."""
-    inputs = input_tables(options.bids_dir, sources_of(options))
+    inputs = input_tables(options.bids_dir, sources_of(options), settings.sessions.exclude)
     time = datetime.now(UTC).isoformat(timespec="seconds")
     lock = make_lock(settings, inputs, time, version("braindelta"))
     console.print(f"Planned: {', '.join(lock.analyses)}", highlight=False)
@@ -506,9 +526,12 @@ def ledger_file(output_dir: Path, participant: str) -> Path:
 def exit_code(records: dict[str, Record], plan: Plan, was_run: bool) -> int:
     """Code that says truly how the run ended.
 
-    Participants whose images are all excluded have failed too, before anything ran.
+    Participants whose images are all excluded have failed too, before anything ran; those
+    whom the list of exclusions left out have not.
     """
-    with_images = plan.ledger.loc[plan.ledger["status"] == "excluded", "participant_id"]
+    excluded = plan.ledger[plan.ledger["status"] == "excluded"]
+    listed = excluded["reason"].astype(str).str.startswith(LISTED)
+    with_images = excluded.loc[~listed, "participant_id"]
     planned = {with_prefix(label, "sub") for label in records}
     left_out = set(with_images) - planned
     failed = [record for record in records.values() if record.status != "done"]

@@ -224,6 +224,18 @@ def test_a_table_that_changed_is_told_and_the_analysis_stays_planned(locked):
     assert "model dose" in comparison.planned
 
 
+def test_a_list_of_exclusions_is_told_by_what_it_says_not_by_where_it_lies(locked, tmp_path):
+    folder, inputs = locked
+    listed = tmp_path / "exclude.tsv"
+    listed.write_text("participant_id\treason\n01\tasleep\n", encoding="utf-8")
+    sessions = SETTINGS.sessions.model_copy(update={"exclude": listed})
+    settings = SETTINGS.model_copy(update={"sessions": sessions})
+    comparison = compare_lock(read_lock(folder), settings, inputs | {listed.name: listed})
+    assert comparison.planned == set(planned_analyses(SETTINGS))
+    ((what, _, _),) = comparison.notices
+    assert what.startswith("exclude.tsv is not as it was")
+
+
 def test_without_a_lock_what_is_planned_is_planned(tmp_path):
     assert read_lock(tmp_path) is None
     assert compare_lock(None, SETTINGS).planned == set(planned_analyses(SETTINGS))

@@ -177,6 +177,25 @@ def test_a_3d_bold_and_an_empty_file_are_excluded_and_the_others_stay(call, stud
     assert (table["status"] == "used").sum() == 6
 
 
+def test_a_list_of_exclusions_beside_the_settings_is_honoured(call, tmp_path):
+    rows = "participant_id\tsession_id\treason\n02\tpost\tasleep\n03\tn/a\tother study\n"
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "bad.tsv").write_text(rows, encoding="utf-8")
+    settings = "sessions: {order: [pre, post], exclude: lists/bad.tsv}\n"
+    (tmp_path / "listed.yaml").write_text(settings, encoding="utf-8")
+    code, printed = call("plan", "--skip-bids-validation", settings="listed.yaml")
+    assert code == 0
+    assert "bad.tsv, row 2: it names no image: there are no images of sub-03" in printed
+    table = ledger(tmp_path)
+    left_out = table[table["status"] == "excluded"]
+    assert left_out["participant_id"].tolist() == ["sub-02", "sub-02"]
+    assert set(left_out["reason"]) == {"on the exclude list: asleep"}
+    (tmp_path / "lists" / "bad.tsv").write_text(rows.replace("session", "sesion"))
+    code, printed = call("plan", "--skip-bids-validation", settings="listed.yaml")
+    assert code == 3
+    assert "unknown column 'sesion_id'; did you mean 'session_id'" in printed
+
+
 def test_people_without_images_and_images_without_people_are_in_the_ledger(call, study, tmp_path):
     rows = "participant_id\tage\nsub-01\t30\nsub-09\t40\n"
     (study / "participants.tsv").write_text(rows, encoding="utf-8")

@@ -104,3 +104,10 @@ def test_images_of_unfinished_participants_are_excluded_from_the_group_with_the_
     assert ledger["reason"][0] == "failed: n4: dark"
     assert "run the level participant" in ledger["reason"][3]
     assert LEDGER["status"].tolist()[0] == "used"
+
+
+@pytest.mark.parametrize(("reason", "code"), [("on the exclude list: asleep", 0), ("empty", 10)])
+def test_people_on_the_list_of_exclusions_have_not_failed(reason, code):
+    rows = [("sub-01", "used", None), ("sub-02", "excluded", reason)]
+    ledger = pd.DataFrame(rows, columns=["participant_id", "status", "reason"])
+    assert exit_code({"01": Record("done")}, Plan((), ledger), was_run=True) == code
