@@ -10,7 +10,7 @@ from nipype.pipeline.engine import Node, Workflow
 
 from bids_utils.derivatives import source_address
 from bids_utils.plan import BoldRun, ParticipantPlan, SessionPlan
-from configs.atlases import find_atlas
+from configs.atlases import Atlas
 from configs.settings import Settings
 from workflows.anat import ANAT_OUTPUTS, init_anat_wf
 from workflows.figures import (
@@ -29,11 +29,15 @@ FUNCTION = (*BOLD_OUTPUTS, *BOLD_FIGURE_OUTPUTS)
 
 @dataclass(frozen=True)
 class Study:
-    """What all participants share: folders and settings."""
+    """What all participants share: folders and settings; to run images, the atlas too.
+
+    `atlas` is in the space of the images, as `standard_atlas` gives it.
+    """
 
     bids_dir: Path
     output_dir: Path
     settings: Settings
+    atlas: Atlas | None = None
 
 
 def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
@@ -42,13 +46,11 @@ def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
     No input fields: images, places and settings come from the plan. The order of the
     sessions decides nothing but the order of the lists.
     """
-    atlas = find_atlas(study.settings.atlas.name)
     scanned = t1w_sessions(participant)
     workflow = Workflow(participant_wf_name(participant.label))
     anat_wf = init_anat_wf(len(scanned), study.settings)
     anat_wf.inputs.inputnode.t1w_files = [str(session.t1w_file) for session in scanned]
-    anat_wf.inputs.inputnode.atlas_file = str(atlas.file)
-    anat_wf.inputs.inputnode.atlas_labels_file = str(atlas.labels_file)
+    give_atlas(anat_wf, study)
     figures_wf = init_anat_figures_wf(tuple(session.label for session in scanned))
     connect_same(workflow, anat_wf, figures_wf)
     places = anat_places(participant, study.bids_dir)
@@ -68,11 +70,9 @@ def participant_wf_name(participant: str) -> str:
 def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Study) -> None:
     """Add the processing of one BOLD run to the workflow of its participant."""
     settings = study.settings
-    atlas = find_atlas(settings.atlas.name)
     name = "_".join(["bold", *(f"{key}_{label}" for key, label in run.entities if key != "sub")])
     bold_wf = init_bold_wf(run, settings, f"{name}_wf")
-    bold_wf.inputs.inputnode.atlas_file = str(atlas.file)
-    bold_wf.inputs.inputnode.atlas_labels_file = str(atlas.labels_file)
+    give_atlas(bold_wf, study)
     figures_wf = init_bold_figures_wf(
         run.repetition_time_s, settings.func.fd_threshold_mm, f"{name}_figures_wf"
     )
@@ -83,6 +83,20 @@ def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Stu
     places = [run_place(run, study.bids_dir)]
     save_outputs(workflow, bold_wf, BOLD_OUTPUTS, places, study)
     save_outputs(workflow, figures_wf, BOLD_FIGURE_OUTPUTS, places, study)
+
+
+def give_atlas(workflow: Workflow, study: Study) -> None:
+    """Set image and table of the regions as inputs of a workflow.
+
+    Raises
+    ------
+    ValueError
+        The study has no atlas.
+    """
+    if study.atlas is None:
+        raise ValueError("study: has no atlas, which images need; see standard_atlas")
+    workflow.inputs.inputnode.atlas_file = str(study.atlas.file)
+    workflow.inputs.inputnode.atlas_labels_file = str(study.atlas.labels_file)
 
 
 def connect_same(workflow: Workflow, source: Workflow, target: Workflow) -> None:
@@ -103,7 +117,7 @@ def save_outputs(
     """Save outputs of a workflow in the derivative dataset, one file for each place."""
     if not outputs:
         return
-    named = with_atlas(outputs, find_atlas(study.settings.atlas.name).name)
+    named = with_atlas(outputs, study.settings.atlas.name)
     save = Node(SaveDerivatives(outputs=named), name=f"save_{source.name}_{outputs[0].scope}")
     save.inputs.output_dir = str(study.output_dir)
     save.inputs.places = places
@@ -113,7 +127,7 @@ def save_outputs(
 
 def expected_files(participant: ParticipantPlan, settings: Settings) -> Iterator[Path]:
     """Paths, relative to the derivative dataset, of all that a finished participant has."""
-    atlas = find_atlas(settings.atlas.name).name
+    atlas = settings.atlas.name
     for scope, places in anat_places(participant, Path("/")).items():
         for row in with_atlas(of_scope(ANATOMY, scope), atlas):
             yield from (output_file(row, place) for place in places)

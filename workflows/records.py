@@ -12,6 +12,7 @@ from typing import Literal
 
 from bids_utils.derivatives import write_json
 from bids_utils.plan import ParticipantPlan
+from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import Settings
 from workflows.failures import Failure
 from workflows.participant import bold_runs, input_files
@@ -77,9 +78,10 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     """Hash of all that decides the images of a participant: version, settings, files, timing.
 
     The order of the sessions is not part of it: they are processed alike, so a new order
-    changes the group level only.
+    changes the group level only. Of the atlas the content counts, not where it lies.
     """
-    used = settings.model_dump(mode="json", include={"atlas", "anat", "func"})
+    used = settings.model_dump(mode="json", include={"anat", "func"})
+    used["atlas"] = atlas_digest(chosen_atlas(settings.atlas))
     files = input_files(participant)
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     runs = [(r.entities, r.repetition_time_s, r.n_volumes) for r in bold_runs(participant)]

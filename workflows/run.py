@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,31 +15,24 @@ import pandas as pd
 from nipype.pipeline.engine import Workflow
 from rich.console import Console
 
-from bids_utils.derivatives import (
-    Generator,
-    read_table,
-    validate_bids,
-    write_bidsignore,
-    write_dataset_description,
-    write_table,
-    write_text,
-)
+from bids_utils.derivatives import read_table, validate_bids, write_table
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.exclusions import LISTED, read_exclusions
 from bids_utils.filters import read_filters
 from bids_utils.index import Selection
-from bids_utils.names import nearest, with_prefix
+from bids_utils.names import with_prefix
 from bids_utils.plan import LEDGER_DICTIONARY, ParticipantPlan, Plan, PlanRequest, make_plan
-from bids_utils.readers.sources import READERS, SAME_NAME
-from configs.atlases import find_atlas
+from configs.atlases import Atlas, chosen_atlas
 from configs.lock import make_lock, write_lock
-from configs.settings import Settings, dump_settings, load_settings
-from workflows.citation import Provenance, methods_text
+from configs.settings import Settings, load_settings
+from workflows.atlas import standard_atlas
 from workflows.failures import Failure, read_failures
-from workflows.group import DERIVED_TABLES, existing, init_group_wf, input_tables
+from workflows.group import init_group_wf, input_tables
 from workflows.interfaces.group_quality import flagged_ledger
 from workflows.interfaces.headers import read_image_facts
 from workflows.interfaces.measure_sources import Intake
+from workflows.options import Options, check_sources, intake_of, sources_of, with_seed
+from workflows.output_dataset import ledger_file, prepare_output
 from workflows.participant import (
     Study,
     expected_files,
@@ -61,57 +55,7 @@ from workflows.tables import plan_table, status_table
 
 LOGGER = logging.getLogger(__name__)
 DONE, FAILED, SOME_FAILED, NOTHING_TO_DO = 0, 1, 10, 11
-CODE_URL = "https://github.com/braindelta/braindelta"
 OUTDATED = "made with other settings, images or version, or incomplete; run the level participant"
-IGNORED = (
-    "*.html",
-    "*_morph.*",
-    "*_jacobian.*",
-    "*_thickness.*",
-    "*_desc-quality_T1w.*",
-    "*_relmat.*",
-    "*_timeseries.*",
-    "*_qc.*",
-    "*_boldref.*",
-    "*_bold.tsv",
-    "*_bold.json",
-    "*_xfm.*",
-    "*_atlas-*",
-    "figures",
-    "group",
-    "logs",
-    "work",
-    "ledger.*",
-    "settings.yaml",
-)
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command line, with full paths."""
-
-    bids_dir: Path
-    output_dir: Path
-    level: str
-    work_dir: Path
-    participant_label: tuple[str, ...] = ()
-    session_label: tuple[str, ...] = ()
-    task_id: tuple[str, ...] = ()
-    bids_filter_file: Path | None = None
-    skip_bids_validation: bool = False
-    settings: Path | None = None
-    derivatives: tuple[str, ...] = ()
-    measures: tuple[Path, ...] = ()
-    scores_only: bool = False
-    random_seed: int | None = None
-    nprocs: int = 1
-    mem_gb: float | None = None
-    clean_workdir: bool = False
-    dry_run: bool = False
-    stop_on_first_crash: bool = False
-    reports_only: bool = False
-    boilerplate_only: bool = False
-    verbose: int = 0
 
 
 def execute(options: Options) -> int:
@@ -120,7 +64,7 @@ def execute(options: Options) -> int:
     if options.output_dir == options.bids_dir:
         raise SettingsError(f"{options.output_dir}: the output folder must not be the dataset")
     check_sources(options, settings)
-    find_atlas(settings.atlas.name)
+    chosen_atlas(settings.atlas)
     levels = {
         "plan": run_plan,
         "participant": run_participants,
@@ -128,75 +72,6 @@ def execute(options: Options) -> int:
         "lock": run_lock,
     }
     return levels.get(options.level, run_status)(options, settings, Console())
-
-
-def with_seed(settings: Settings, seed: int | None) -> Settings:
-    """Settings with the start of random numbers from the command line.
-
-    Raises
-    ------
-    SettingsError
-        It is negative.
-    """
-    if seed is None:
-        return settings
-    if seed < 0:
-        raise SettingsError(f"--random-seed {seed}: must be 0 or more")
-    return settings.model_copy(update={"random_seed": seed})
-
-
-def check_sources(options: Options, settings: Settings) -> None:
-    """Refuse sources of measures that are unknown or do not fit the level.
-
-    Raises
-    ------
-    SettingsError
-        The message says which option, and what to do.
-    """
-    given = [*options.derivatives, *options.measures]
-    if (given or options.scores_only) and options.level not in ("group", "lock"):
-        raise SettingsError(
-            "--derivatives, --measures and --scores-only take the place of images: "
-            "use the level group"
-        )
-    for name, path in sources_of(options):
-        if SAME_NAME.get(name.lower(), name.lower()) not in (*READERS, "auto"):
-            raise SettingsError(
-                f"--derivatives {name}={path}: unknown source '{name}'; "
-                f"{nearest(name.lower(), [*READERS, 'auto'])}"
-            )
-    if options.scores_only and given:
-        raise SettingsError("--scores-only: leave out --derivatives and --measures, or leave it")
-    if options.scores_only and not settings.sessions.order:
-        raise SettingsError(
-            "sessions.order: --scores-only needs the sessions of the scores, the earliest first"
-        )
-
-
-def sources_of(options: Options) -> tuple[tuple[str, Path], ...]:
-    """Name and full path of each source: first those of --derivatives, then the tables."""
-    named = []
-    for text in options.derivatives:
-        name, equals, path = text.partition("=")
-        is_path = not equals or len(Path(name).parts) != 1
-        named.append(("auto", Path(text)) if is_path else (name, Path(path)))
-    tables = [("table", path) for path in options.measures]
-    return tuple((name, path.absolute()) for name, path in [*named, *tables])
-
-
-def intake_of(options: Options) -> Intake:
-    """Where the measures of the group level come from.
-
-    Own derivatives are used where nothing else is given, or where there are some.
-    """
-    sources = sources_of(options)
-    own = bool(existing(options.output_dir, DERIVED_TABLES))
-    return Intake(
-        sources=sources,
-        derivatives=not options.scores_only and (not sources or own),
-        participants=options.participant_label,
-        sessions=options.session_label,
-    )
 
 
 def make_cohort_plan(options: Options, settings: Settings) -> Plan:
@@ -253,27 +128,6 @@ def is_score_by_session(error: str) -> bool:
     return "/phenotype/" in error and "TSV_INDEX_VALUE_NOT_UNIQUE" in error
 
 
-def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | None) -> None:
-    """Write what describes the derivative dataset: settings, methods, ledger.
-
-    The ledger of the whole dataset is written only where the whole dataset was planned, so
-    that jobs for single participants do not overwrite each other's.
-    """
-    root = options.output_dir
-    generator = Generator("braindelta", version("braindelta"), CODE_URL)
-    folders = [(name, path) for name, path in sources_of(options) if path.is_dir()]
-    links = {f"{name}{place or ''}": path for place, (name, path) in enumerate(folders)}
-    write_dataset_description(root, options.bids_dir, generator, links)
-    write_bidsignore(root, IGNORED)
-    write_text(dump_settings(settings), root / "settings.yaml")
-    named = tuple("a table" if name == "table" else name for name, _ in sources_of(options))
-    provenance = Provenance(images=ledger is not None, sources=tuple(dict.fromkeys(named)))
-    methods = methods_text(settings, find_atlas(settings.atlas.name), provenance)
-    write_text(methods, root / "logs" / "CITATION.md")
-    if ledger is not None and not options.participant_label:
-        write_table(ledger, root / "ledger.tsv", LEDGER_DICTIONARY)
-
-
 def run_plan(options: Options, settings: Settings, console: Console) -> int:
     """Show and write what would be done with which file."""
     plan = make_cohort_plan(options, settings)
@@ -300,7 +154,8 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     prepare_output(options, settings, plan.ledger)
     if options.boilerplate_only:
         return DONE
-    if not options.reports_only:
+    if todo and not options.reports_only:
+        study = replace(study, atlas=study_atlas(options, settings, console))
         run_images(todo, study, options, console)
     for participant in plan.participants if options.reports_only else todo:
         rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(participant.label, "sub")]
@@ -309,6 +164,29 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     records = current_records(plan, study)
     show_failures(records, console)
     return exit_code(records, plan, bool(todo))
+
+
+def study_atlas(options: Options, settings: Settings, console: Console) -> Atlas:
+    """Atlas in the space of the images, made once per study.
+
+    Raises
+    ------
+    PipelineError
+        It is not as described, or could not be carried to that space.
+    """
+
+    def run(workflow: Workflow) -> None:
+        options.work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=options.work_dir) as folder:
+            crash_dir = Path(folder) / "crash"
+            workflow.base_dir = folder
+            workflow.config = execution_config(options, crash_dir)
+            run_graph(workflow, {workflow.name: "atlas"}, (options, console), LOGGER.info)
+            failures = read_failures(crash_dir)
+        if failures:
+            raise failures[0].as_error()
+
+    return standard_atlas(chosen_atlas(settings.atlas), options.output_dir, run)
 
 
 def run_images(
@@ -516,11 +394,6 @@ def without_unfinished(ledger: pd.DataFrame, records: dict[str, Record]) -> pd.D
             reason = "; ".join(record.causes) or "not processed; run the level participant"
             ledger.loc[own, ["status", "reason"]] = ["excluded", f"{record.status}: {reason}"]
     return ledger
-
-
-def ledger_file(output_dir: Path, participant: str) -> Path:
-    """Rows of the ledger about one participant."""
-    return output_dir / "logs" / with_prefix(participant, "sub") / "ledger.tsv"
 
 
 def exit_code(records: dict[str, Record], plan: Plan, was_run: bool) -> int:

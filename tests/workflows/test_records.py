@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from bids_utils.plan import BoldRun, ParticipantPlan, Plan, SessionPlan
-from configs.settings import AnatSettings, GroupSettings, Settings
+from configs.settings import AnatSettings, AtlasSettings, GroupSettings, Settings
 from workflows.failures import Failure
 from workflows.records import Record, fingerprint, forget_record, read_record, write_record
 from workflows.run import exit_code, without_unfinished
@@ -52,6 +52,31 @@ def test_the_order_of_sessions_and_the_group_settings_do_not_ask_for_new_images(
     swapped = replace(participant, sessions=participant.sessions[::-1])
     settings = Settings(group=GroupSettings(arm_column="group"))
     assert fingerprint(swapped, settings) == fingerprint(participant, Settings())
+
+
+def test_the_fingerprint_follows_the_labels_of_an_own_atlas_and_not_their_place(
+    participant, tmp_path
+):
+    for name in ("labels.nii.gz", "moved.nii.gz", "labels.tsv"):
+        (tmp_path / name).write_text("some", encoding="utf-8")
+
+    def print_of(name, labels):
+        own = AtlasSettings(
+            name=name,
+            file=tmp_path / labels,
+            labels=tmp_path / "labels.tsv",
+            space="MNI152NLin2009aSym",
+        )
+        return fingerprint(participant, Settings(atlas=own))
+
+    first = print_of("Mine", "labels.nii.gz")
+    assert print_of("Mine", "moved.nii.gz") == first
+    others = [print_of("Yours", "labels.nii.gz"), fingerprint(participant, Settings())]
+    (tmp_path / "labels.nii.gz").write_text("other", encoding="utf-8")
+    others.append(print_of("Mine", "labels.nii.gz"))
+    (tmp_path / "labels.tsv").write_text("names", encoding="utf-8")
+    others.append(print_of("Mine", "labels.nii.gz"))
+    assert len({first, *others}) == 5
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):

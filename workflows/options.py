@@ -1,0 +1,110 @@
+"""What the command line asks for: folders, whom, with what, and where measures come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_utils.errors import SettingsError
+from bids_utils.names import nearest
+from bids_utils.readers.sources import READERS, SAME_NAME
+from configs.settings import Settings
+from workflows.group import DERIVED_TABLES, existing
+from workflows.interfaces.measure_sources import Intake
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, with full paths."""
+
+    bids_dir: Path
+    output_dir: Path
+    level: str
+    work_dir: Path
+    participant_label: tuple[str, ...] = ()
+    session_label: tuple[str, ...] = ()
+    task_id: tuple[str, ...] = ()
+    bids_filter_file: Path | None = None
+    skip_bids_validation: bool = False
+    settings: Path | None = None
+    derivatives: tuple[str, ...] = ()
+    measures: tuple[Path, ...] = ()
+    scores_only: bool = False
+    random_seed: int | None = None
+    nprocs: int = 1
+    mem_gb: float | None = None
+    clean_workdir: bool = False
+    dry_run: bool = False
+    stop_on_first_crash: bool = False
+    reports_only: bool = False
+    boilerplate_only: bool = False
+    verbose: int = 0
+
+
+def with_seed(settings: Settings, seed: int | None) -> Settings:
+    """Settings with the start of random numbers from the command line.
+
+    Raises
+    ------
+    SettingsError
+        It is negative.
+    """
+    if seed is None:
+        return settings
+    if seed < 0:
+        raise SettingsError(f"--random-seed {seed}: must be 0 or more")
+    return settings.model_copy(update={"random_seed": seed})
+
+
+def check_sources(options: Options, settings: Settings) -> None:
+    """Refuse sources of measures that are unknown or do not fit the level.
+
+    Raises
+    ------
+    SettingsError
+        The message says which option, and what to do.
+    """
+    given = [*options.derivatives, *options.measures]
+    if (given or options.scores_only) and options.level not in ("group", "lock"):
+        raise SettingsError(
+            "--derivatives, --measures and --scores-only take the place of images: "
+            "use the level group"
+        )
+    for name, path in sources_of(options):
+        if SAME_NAME.get(name.lower(), name.lower()) not in (*READERS, "auto"):
+            raise SettingsError(
+                f"--derivatives {name}={path}: unknown source '{name}'; "
+                f"{nearest(name.lower(), [*READERS, 'auto'])}"
+            )
+    if options.scores_only and given:
+        raise SettingsError("--scores-only: leave out --derivatives and --measures, or leave it")
+    if options.scores_only and not settings.sessions.order:
+        raise SettingsError(
+            "sessions.order: --scores-only needs the sessions of the scores, the earliest first"
+        )
+
+
+def sources_of(options: Options) -> tuple[tuple[str, Path], ...]:
+    """Name and full path of each source: first those of --derivatives, then the tables."""
+    named = []
+    for text in options.derivatives:
+        name, equals, path = text.partition("=")
+        is_path = not equals or len(Path(name).parts) != 1
+        named.append(("auto", Path(text)) if is_path else (name, Path(path)))
+    tables = [("table", path) for path in options.measures]
+    return tuple((name, path.absolute()) for name, path in [*named, *tables])
+
+
+def intake_of(options: Options) -> Intake:
+    """Where the measures of the group level come from.
+
+    Own derivatives are used where nothing else is given, or where there are some.
+    """
+    sources = sources_of(options)
+    own = bool(existing(options.output_dir, DERIVED_TABLES))
+    return Intake(
+        sources=sources,
+        derivatives=not options.scores_only and (not sources or own),
+        participants=options.participant_label,
+        sessions=options.session_label,
+    )

@@ -1,0 +1,72 @@
+"""What describes the derivative dataset: its sources, settings, methods and ledger."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from bids_utils.derivatives import (
+    Generator,
+    write_bidsignore,
+    write_dataset_description,
+    write_table,
+    write_text,
+)
+from bids_utils.names import with_prefix
+from bids_utils.plan import LEDGER_DICTIONARY
+from configs.atlases import chosen_atlas
+from configs.settings import Settings, dump_settings
+from workflows.citation import Provenance, methods_text
+from workflows.options import Options, sources_of
+
+CODE_URL = "https://github.com/braindelta/braindelta"
+IGNORED = (
+    "*.html",
+    "*_morph.*",
+    "*_jacobian.*",
+    "*_thickness.*",
+    "*_desc-quality_T1w.*",
+    "*_relmat.*",
+    "*_timeseries.*",
+    "*_qc.*",
+    "*_boldref.*",
+    "*_bold.tsv",
+    "*_bold.json",
+    "*_xfm.*",
+    "*_atlas-*",
+    "figures",
+    "group",
+    "logs",
+    "work",
+    "atlas",
+    "ledger.*",
+    "settings.yaml",
+)
+
+
+def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | None) -> None:
+    """Write what describes the derivative dataset: settings, methods, ledger.
+
+    The ledger of the whole dataset is written only where the whole dataset was planned, so
+    that jobs for single participants do not overwrite each other's.
+    """
+    root = options.output_dir
+    generator = Generator("braindelta", version("braindelta"), CODE_URL)
+    folders = [(name, path) for name, path in sources_of(options) if path.is_dir()]
+    links = {f"{name}{place or ''}": path for place, (name, path) in enumerate(folders)}
+    write_dataset_description(root, options.bids_dir, generator, links)
+    write_bidsignore(root, IGNORED)
+    write_text(dump_settings(settings), root / "settings.yaml")
+    named = tuple("a table" if name == "table" else name for name, _ in sources_of(options))
+    provenance = Provenance(images=ledger is not None, sources=tuple(dict.fromkeys(named)))
+    methods = methods_text(settings, chosen_atlas(settings.atlas), provenance)
+    write_text(methods, root / "logs" / "CITATION.md")
+    if ledger is not None and not options.participant_label:
+        write_table(ledger, root / "ledger.tsv", LEDGER_DICTIONARY)
+
+
+def ledger_file(output_dir: Path, participant: str) -> Path:
+    """Rows of the ledger about one participant."""
+    return output_dir / "logs" / with_prefix(participant, "sub") / "ledger.tsv"
