@@ -74,11 +74,11 @@ def test_a_list_of_exclusions_lies_beside_the_settings_and_stays_there_when_save
     ],
 )
 def test_files_may_begin_at_the_home_folder(tmp_path, monkeypatch, text):
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     settings = load_settings(write(tmp_path, text))
     atlas = settings.atlas
     found = {settings.sessions.exclude, atlas.file, atlas.labels, atlas.space_template}
-    assert found - {None} == {Path("/home/me/x")}
+    assert found - {None} == {tmp_path / "home" / "x"}
 
 
 def test_the_home_of_somebody_unknown_is_a_settings_error(tmp_path):
