@@ -42,6 +42,8 @@ TEMPLATE_FIELDS = (
     (XFMS, XFMS),
 )
 SEGMENTED_FIELDS = ("session_gm_files", "session_dseg_files")
+SHARE_FIELDS = ("session_gm_files", "session_tissue_files")
+FOLLOWED = ("warped", "jacobian")
 DEFORMED_FIELDS = ("warped_files", "jacobian_files", "brain_file", "noise")
 MNI_FIELDS = ("template2mni_xfm", "mni2template_xfm", "template_mni_file")
 REGION_FIELDS = ("template_atlas_file", "morph_files", "tissue_files")
@@ -193,8 +195,9 @@ ANAT_OUTPUTS = (
         "anat",
         (("atlas", "{atlas}"), ("desc", "volume")),
         "session",
-        "Each region. volume: grey matter of the session (ml). deformation: tissue of the template "
-        "times how much larger each place is in the session (ml); more sensitive to change. "
+        "Each region. volume: grey matter of the session, all tissue of subcortical structures "
+        "(ml). deformation: tissue of the template times how much larger each place is in the "
+        "session (ml); more sensitive to change. "
         "coverage: share of the region that was scanned. residual: what deformation and noise "
         "leave unexplained (1 is noise alone). standard_error: of the column before it.",
     ),
@@ -215,7 +218,8 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
     """Tissue of the template, and of each session with the model of the template.
 
     inputnode: `warped_files`, `brain_file`, `mask_file`, `gm_prior_file`, `wm_prior_file`.
-    outputnode: `session_gm_files`, `session_dseg_files` in the order of `warped_files`;
+    outputnode: `session_gm_files`, `session_tissue_files` (grey and white),
+    `session_dseg_files` in the order of `warped_files`;
     `gm_file`, `wm_file`, `csf_file`, `dseg_file`, `classes_file` of the template;
     `tissue_noise`.
     """
@@ -223,7 +227,7 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
     priors = ["gm_prior_file", "wm_prior_file"]
     given = ["warped_files", "brain_file", "mask_file", *priors]
     inputnode = Node(IdentityInterface(given), "inputnode")
-    fields = [*TISSUE_FIELDS, *SEGMENTED_FIELDS, "tissue_noise"]
+    fields = [*TISSUE_FIELDS, *SEGMENTED_FIELDS, "session_tissue_files", "tissue_noise"]
     outputnode = Node(IdentityInterface([*fields, "classes_file"]), "outputnode")
     template = Node(TemplateTissue(), "template", mem_gb=1.5)
     noise = Node(SessionNoise(), "noise", mem_gb=1.5)
@@ -243,6 +247,7 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
             (noise, outputnode, [("noise", "tissue_noise")]),
             (tissue, outputnode, [("gm_file", "session_gm_files")]),
             (tissue, outputnode, [("dseg_file", "session_dseg_files")]),
+            (tissue, outputnode, [("tissue_file", "session_tissue_files")]),
         ]
     )
     return workflow
@@ -312,13 +317,13 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
 
     inputnode: `brain_file`, `gm_file`, `wm_file`, `csf_file`, `mask_file`, `mni2template_xfm`,
     `template2mni_xfm`, `ventricles_prior_file` of the template; `warped_files`, `jacobian_files`,
-    `session_gm_files`, `view_files` and their `noise`; `atlas_file` (MNI), `atlas_labels_file`.
-    outputnode: `template_atlas_file`; `seen_files`, `morph_files`, `tissue_files` in the order
-    of `warped_files`.
+    `session_gm_files`, `session_tissue_files`, `view_files` and their `noise`; `atlas_file`
+    (MNI), `atlas_labels_file`. outputnode: `template_atlas_file`; `seen_files`, `morph_files`,
+    `tissue_files` in the order of `warped_files`.
     """
     workflow = Workflow(name)
     of_template = ["brain_file", *TISSUES, "mask_file", "ventricles_prior_file"]
-    of_sessions = ["warped_files", "jacobian_files", "session_gm_files", "view_files", "noise"]
+    of_sessions = ["warped_files", "jacobian_files", "view_files", "noise", *SHARE_FIELDS]
     given = [*of_template, "mni2template_xfm", "template2mni_xfm", *of_sessions]
     inputnode = Node(IdentityInterface([*given, "atlas_file", "atlas_labels_file"]), "inputnode")
     outputnode = Node(IdentityInterface([*REGION_FIELDS, "seen_files"]), "outputnode")
@@ -330,14 +335,14 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
     errors = Node(RegionErrors(), "errors", mem_gb=2.0)
     volumes = MapNode(
         RegionVolumes(min_coverage=settings.min_coverage),
-        ["gm_file", "jacobian_file", "warped_file", "mni_view_file"],
+        ["gm_file", "tissue_file", "jacobian_file", "warped_file", "mni_view_file"],
         name="volumes",
         mem_gb=0.6,
     )
     tissues = [(field, field) for field in (*TISSUES, "mask_file")]
     to_mni = [("atlas_file", "reference_file"), ("template2mni_xfm", "xfm_files")]
     images = [("csf_file",) * 2, ("mask_file",) * 2, ("noise",) * 2]
-    own = [("session_gm_files", "gm_file"), ("jacobian_files", "jacobian_file")]
+    shares = [("session_gm_files", "gm_file"), ("session_tissue_files", "tissue_file")]
     mni_atlas = [("atlas_file", "mni_atlas_file"), ("atlas_labels_file", "labels_file")]
     workflow.connect(
         [
@@ -350,11 +355,11 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
             (inputnode, view_mni, to_mni),
             (inputnode, tissue, [*tissues, ("jacobian_files", "jacobian_file")]),
             (inputnode, tissue, [("ventricles_prior_file",) * 2]),
-            (inputnode, errors, [*images, ("session_gm_files", "gm_files")]),
+            (inputnode, errors, [*images, *((field, f"{name}s") for field, name in shares)]),
             (inputnode, errors, [("warped_files",) * 2, ("atlas_labels_file", "labels_file")]),
             (atlas, errors, [("out_file", "atlas_file")]),
-            (inputnode, volumes, [*images, ("brain_file",) * 2, *own, *mni_atlas]),
-            (inputnode, volumes, [("warped_files", "warped_file")]),
+            (inputnode, volumes, [*images, ("brain_file",) * 2, *shares, *mni_atlas]),
+            (inputnode, volumes, [(f"{name}_files", f"{name}_file") for name in FOLLOWED]),
             (errors, volumes, [("out_file", "errors_file")]),
             (atlas, volumes, [("out_file", "atlas_file")]),
             (view_mni, volumes, [("out_file", "mni_view_file")]),
@@ -396,7 +401,7 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
         (mni_wf, tissue_wf, ("gm_prior_file", "wm_prior_file")),
         (mni_wf, regions_wf, ("template2mni_xfm", "mni2template_xfm", "ventricles_prior_file")),
         (mni_wf, quality_wf, ("overlap",)),
-        (tissue_wf, regions_wf, (*TISSUES, "session_gm_files")),
+        (tissue_wf, regions_wf, (*TISSUES, *SHARE_FIELDS)),
         (tissue_wf, quality_wf, (*TISSUES, "tissue_noise")),
         (tissue_wf, thickness_wf, ("gm_file", "wm_file", "classes_file")),
         (regions_wf, thickness_wf, ("template_atlas_file", "seen_files")),

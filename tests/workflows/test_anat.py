@@ -55,17 +55,19 @@ def test_volumes_are_of_the_grey_matter_of_each_session_deformation_is_of_the_te
     workflow = init_regions_wf(AnatSettings(min_coverage=0.7))
     assert {
         "inputnode.session_gm_files > volumes.gm_file",
+        "inputnode.session_tissue_files > volumes.tissue_file",
         "inputnode.csf_file > volumes.csf_file",
         "inputnode.jacobian_files > volumes.jacobian_file",
         "inputnode.jacobian_files > tissue.jacobian_file",
         "inputnode.gm_file > tissue.gm_file",
         "inputnode.session_gm_files > errors.gm_files",
+        "inputnode.session_tissue_files > errors.tissue_files",
         "inputnode.noise > errors.noise",
         "errors.out_file > volumes.errors_file",
     } <= edges(workflow)
     volumes = workflow.get_node("volumes")
     assert volumes.inputs.min_coverage == 0.7
-    of_sessions = {"gm_file", "jacobian_file", "warped_file", "mni_view_file"}
+    of_sessions = {"gm_file", "tissue_file", "jacobian_file", "warped_file", "mni_view_file"}
     assert set(volumes.iterfield) == of_sessions
 
 

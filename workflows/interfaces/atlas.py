@@ -33,6 +33,9 @@ from workflows.interfaces.volumes import (
     voxel_size_mm,
 )
 
+SOLID = ("subcortex", "brainstem")
+"""Structures whose volume is that of all their tissue."""
+
 
 class _TemplateAtlasInputSpec(BaseInterfaceInputSpec):
     labels_file = File(exists=True, mandatory=True, desc="atlas resampled to the template")
@@ -87,6 +90,7 @@ class SessionView(SimpleInterface):
 
 class _RegionVolumesInputSpec(BaseInterfaceInputSpec):
     gm_file = File(exists=True, mandatory=True, desc="grey matter of the session, 0..1")
+    tissue_file = File(exists=True, mandatory=True, desc="its grey and white matter, 0..1")
     csf_file = File(exists=True, mandatory=True, desc="CSF of the template, 0..1")
     jacobian_file = File(exists=True, mandatory=True, desc="volume of the session / template")
     errors_file = File(exists=True, mandatory=True, desc="relative standard errors of a session")
@@ -108,8 +112,9 @@ class _RegionVolumesOutputSpec(TraitedSpec):
 class RegionVolumes(SimpleInterface):
     """Volume and deformation of each region in one session; no region is left out.
 
-    Volume: the grey matter that the session shows where the template has the region, times the
-    Jacobian. Deformation: all brain tissue of the template in the region times the Jacobian.
+    Volume: what the session shows where the template has the region, times the Jacobian: grey
+    matter, and all tissue of subcortical structures (pallidum and thalamus are nearly as bright as
+    white matter). Deformation: all brain tissue of the template in the region times the Jacobian.
     """
 
     input_spec = _RegionVolumesInputSpec
@@ -119,7 +124,7 @@ class RegionVolumes(SimpleInterface):
         inputs, path = self.inputs, Path(runtime.cwd) / "volume.tsv"
         check_same_grid(inputs.gm_file, inputs.atlas_file)
         table, (labels, _) = read_labels(inputs.labels_file), load_labels(inputs.atlas_file)
-        volumes = session_volumes(inputs, labels, table["index"])
+        volumes = session_volumes(inputs, labels, table)
         quality = session_quality(inputs, labels, table["index"])
         rows = region_table(table, volumes, quality, inputs.min_coverage)
         write_table(with_errors(rows, read_table(Path(inputs.errors_file))), path)
@@ -127,15 +132,22 @@ class RegionVolumes(SimpleInterface):
         return runtime
 
 
-def session_volumes(inputs, labels, indices):
-    """Volume (n_regions,), ml, of grey matter and of all tissue in one session, by measure."""
+def session_volumes(inputs, labels, table):
+    """Volume and deformation (n_regions,), ml, of one session, by measure."""
     jacobian, affine = load_volume(inputs.jacobian_file)
     tissue = np.where(load_mask(inputs.mask_file), 1 - load_volume(inputs.csf_file)[0], 0)
-    shares = {"volume": load_volume(inputs.gm_file)[0], "deformation": tissue}
+    own = session_share(inputs.gm_file, inputs.tissue_file, labels, table)
+    shares = {"volume": own, "deformation": tissue}
     return {
-        name: region_volumes(share * jacobian, labels, indices, voxel_ml(affine))
+        name: region_volumes(share * jacobian, labels, table["index"], voxel_ml(affine))
         for name, share in shares.items()
     }
+
+
+def session_share(gm_file, tissue_file, labels, table):
+    """What of each voxel counts as volume (i, j, k), 0..1: grey matter, or all tissue."""
+    solid = np.isin(labels, table.loc[table["structure"].isin(SOLID), "index"])
+    return np.where(solid, load_volume(tissue_file)[0], load_volume(gm_file)[0])
 
 
 def session_quality(inputs, labels, indices):

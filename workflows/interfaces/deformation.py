@@ -26,7 +26,7 @@ from workflows.compute.deformation_error import (
 )
 from workflows.compute.geometry import jacobian_determinant
 from workflows.compute.intensity import blurred, shared_blur
-from workflows.interfaces.atlas import read_labels
+from workflows.interfaces.atlas import read_labels, session_share
 from workflows.interfaces.volumes import (
     load_labels,
     load_mask,
@@ -125,6 +125,7 @@ class _RegionErrorsInputSpec(BaseInterfaceInputSpec):
         File(exists=True), mandatory=True, desc="sessions in the shape of the template"
     )
     gm_files = InputMultiPath(File(exists=True), mandatory=True, desc="their grey matter, 0..1")
+    tissue_files = InputMultiPath(File(exists=True), mandatory=True, desc="their tissue, 0..1")
     csf_file = File(exists=True, mandatory=True, desc="CSF of the template, 0..1")
     mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
     atlas_file = File(exists=True, mandatory=True, desc="regions on the template")
@@ -146,7 +147,7 @@ class RegionErrors(SimpleInterface):
         fields, path = self.inputs, Path(runtime.cwd) / "errors.tsv"
         table, (labels, _) = read_labels(fields.labels_file), load_labels(fields.atlas_file)
         known = deformation_error(fields, labels, table["index"])
-        scatter = segmentation_error(fields, labels, table["index"])
+        scatter = segmentation_error(fields, labels, table)
         errors = table[["index"]].assign(deformation=known, volume=np.hypot(known, scatter))
         write_table(errors, path)
         self._results["out_file"] = str(path)
@@ -170,10 +171,11 @@ def deformation_error(fields, labels, indices):
     )
 
 
-def segmentation_error(fields, labels, indices):
-    """Relative standard error by the scatter of grey matter; NaN for a single session."""
+def segmentation_error(fields, labels, table):
+    """Relative standard error by the scatter of what counts; NaN for a single session."""
     if len(fields.gm_files) < 2:
-        return np.full(len(indices), np.nan)
-    grey, affines = zip(*map(load_volume, fields.gm_files), strict=True)
-    block_voxels = max(1, round(BLOCK_MM / voxel_size_mm(affines[0]).mean()))
-    return scatter_error(grey, labels, indices, block_voxels)
+        return np.full(len(table), np.nan)
+    files = zip(fields.gm_files, fields.tissue_files, strict=True)
+    shares = [session_share(*pair, labels, table) for pair in files]
+    voxel_mm = voxel_size_mm(nib.load(fields.mask_file).affine).mean()
+    return scatter_error(shares, labels, table["index"], max(1, round(BLOCK_MM / voxel_mm)))

@@ -114,6 +114,7 @@ class _SessionTissueInputSpec(BaseInterfaceInputSpec):
 
 class _SessionTissueOutputSpec(TraitedSpec):
     gm_file = File(desc="grey matter, 0..1")
+    tissue_file = File(desc="grey and white matter, 0..1")
     dseg_file = File(desc="grey 1, white 2, CSF 3")
 
 
@@ -128,6 +129,7 @@ class SessionTissue(SimpleInterface):
         mask = load_mask(self.inputs.mask_file)
         affine = nib.load(self.inputs.mask_file).affine
         volumes = {"gm_file": fractions[GREY], "dseg_file": hard_labels(fractions, mask)}
+        volumes["tissue_file"] = fractions[GREY] + fractions[WHITE]
         self._results |= save_volumes(volumes, affine, runtime.cwd)
         return runtime
 

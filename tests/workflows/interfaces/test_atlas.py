@@ -49,7 +49,7 @@ def test_what_a_session_saw_is_inside_its_view_and_the_brain(tmp_path):
 
 def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
     table = pd.DataFrame({"index": [2, 5, 9], "name": ["lh_b", "lh_e", "rh_x"]})
-    table = table.assign(hemisphere=["L", "L", "R"], structure="cortex")
+    table = table.assign(hemisphere=["L", "L", "R"], structure=["subcortex", "cortex", "cortex"])
     write_table(table, tmp_path / "labels.tsv")
     errors = pd.DataFrame({"index": [9, 2, 5], "deformation": [0.3, 0.1, 0.01]})
     write_table(errors.assign(volume=[0.3, 0.2, 0.05]), tmp_path / "errors.tsv")
@@ -58,6 +58,7 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
     brain = np.full(LABELS.shape, 100.0)
     inputs = {
         "gm_file": write(tmp_path, "grey", np.full(LABELS.shape, 0.5)),
+        "tissue_file": write(tmp_path, "tissue", np.full(LABELS.shape, 0.9)),
         "csf_file": write(tmp_path, "fluid", np.full(LABELS.shape, 0.2)),
         "mask_file": write(tmp_path, "mask", mask),
         "brain_file": write(tmp_path, "brain", brain),
@@ -73,7 +74,7 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
     }
     found = read_table(tmp_path / run(RegionVolumes, tmp_path / "n", **inputs).out_file)
     assert found["region"].tolist() == ["lh_b", "lh_e", "rh_x"]
-    np.testing.assert_allclose(found["volume"], [0.8 * 0.036, 1.1 * 0.036, np.nan])
+    np.testing.assert_allclose(found["volume"], [0.8 * 0.0648, 1.1 * 0.036, np.nan])
     np.testing.assert_allclose(found["coverage"], [1, 0.66667, np.nan])
     inside = [0.8 * 0.8 * 0.048, 1.1 * 0.8 * 0.072, np.nan]
     np.testing.assert_allclose(found["deformation"], inside, atol=1e-7)
