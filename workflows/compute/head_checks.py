@@ -12,6 +12,8 @@ MAX_EXTRACTED_ML, MAX_DARK_RIM, MAX_SKIN, MIN_EMPTY = 2200.0, 0.2, 0.8, 0.98
 RIM_MM, DEEP_MM, CORE_MM = (4.0, 12.0), 25.0, 16.0
 MIN_CORE_TO_RIM = 1.08
 MAX_VOLUME_RATIO = 1.15
+MIN_SESSION_OVERLAP = 0.9
+"""Brain masks of real pairs of sessions overlap by .97; when shifted by 10 mm by .89 to .91."""
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,14 @@ from workflows.compute.brain_mask import (
 from workflows.compute.geometry import bounding_grid, mask_bounds, mean_space, resampled
 from workflows.compute.head_checks import (
     MIN_CORE_TO_RIM,
+    MIN_SESSION_OVERLAP,
     bright_object,
     core_to_rim,
     head_signs,
     image_problem,
     is_extracted,
     odd_volume,
+    overlap_with_others,
 )
 from workflows.compute.intensity import robust_scale, volume_problem
 from workflows.interfaces.engine import run_engine
@@ -406,7 +408,9 @@ class Template(SimpleInterface):
 
     def _run_interface(self, runtime):
         volumes, affines = zip(*map(load_volume, self.inputs.in_files), strict=True)
-        mask = np.mean([load_volume(path)[0] for path in self.inputs.mask_files], axis=0) >= 0.5
+        masks = [load_volume(path)[0] for path in self.inputs.mask_files]
+        check_alignment(masks)
+        mask = np.mean(masks, axis=0) >= 0.5
         scales = [float(robust_scale(volume, mask, TEMPLATE_LEVEL)) for volume in volumes]
         scaled = [volume * scale for volume, scale in zip(volumes, scales, strict=True)]
         self._results["scales"] = scales
@@ -416,6 +420,21 @@ class Template(SimpleInterface):
         means = {"head_file": np.mean(scaled, axis=0), "mask_file": mask}
         self._results |= save_volumes(means, affines[0], runtime.cwd)
         return runtime
+
+
+def check_alignment(masks):
+    """Raise ToolError where the brain of a session does not lie on those of the others."""
+    if len(masks) < 2:
+        return
+    overlap = overlap_with_others(masks)
+    worst = int(np.argmin(overlap))
+    if not overlap[worst] >= MIN_SESSION_OVERLAP:
+        raise ToolError(
+            f"After the alignment of the {len(masks)} sessions the brain of number {worst + 1} in "
+            f"time overlaps with the others by {overlap[worst]:.2f} (Dice); the least that is "
+            f"plausible is {MIN_SESSION_OVERLAP:.2f}. Look at their T1-weighted images: is one cut "
+            "off, or of somebody else? Leave it out with a list of exclusions (sessions.exclude)."
+        )
 
 
 class _RefineMaskInputSpec(BaseInterfaceInputSpec):

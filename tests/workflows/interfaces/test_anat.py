@@ -200,7 +200,7 @@ def test_a_session_is_resampled_through_its_transform(tmp_path):
 def test_the_template_is_the_mean_of_sessions_of_equal_brightness(tmp_path):
     volume = np.random.default_rng(0).uniform(50, 150, (6, 6, 6)).astype(np.float32)
     masks = np.zeros((2, 6, 6, 6))
-    masks[0, :4], masks[1, 2:] = 1, 1
+    masks[0, :5], masks[1] = 1, 1
     images = [write(tmp_path, f"i{k}", volume * scale) for k, scale in enumerate((1, 5))]
     files = [write(tmp_path, f"m{k}", mask) for k, mask in enumerate(masks)]
     template = run(Template, tmp_path / "node", in_files=images, mask_files=files)
@@ -209,6 +209,15 @@ def test_the_template_is_the_mean_of_sessions_of_equal_brightness(tmp_path):
     np.testing.assert_allclose(np.percentile(first, 75), 100, rtol=1e-5)
     np.testing.assert_allclose(load_volume(template.head_file)[0], first, rtol=1e-5)
     assert load_mask(template.mask_file).all()
+
+
+def test_a_session_that_does_not_lie_on_the_others_is_named(tmp_path):
+    masks = np.zeros((3, 6, 6, 6))
+    masks[0, 1:5], masks[1, 2:6], masks[2, 1:5] = 1, 1, 1
+    files = [write(tmp_path, f"m{k}", mask) for k, mask in enumerate(masks)]
+    images = [write(tmp_path, f"i{k}", np.ones((6, 6, 6))) for k in range(3)]
+    with pytest.raises(ToolError, match=r"number 2 in time overlaps with the others by 0.75"):
+        run(Template, tmp_path / "node", in_files=images, mask_files=files)
 
 
 def refine_inputs(folder, min_ml):
