@@ -307,7 +307,11 @@ class SiteSettings(Section):
 
 
 class GroupSettings(Section):
-    """Cohort: arms, covariates, scores, models and the corrections for many tests."""
+    """Cohort: arms, covariates, scores, models and the corrections for many tests.
+
+    `rescan` is a table of repeated scans, from which the error of one person's change comes; its
+    path is relative to the settings file.
+    """
 
     arm_column: str | None = None
     reference_arm: str | None = None
@@ -321,6 +325,7 @@ class GroupSettings(Section):
     predictions: tuple[PredictionSettings, ...] = ()
     correction: CorrectionSettings = CorrectionSettings()
     sites: SiteSettings = SiteSettings()
+    rescan: InputFile | None = None
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     min_participants: Annotated[int, Field(ge=4)] = 6

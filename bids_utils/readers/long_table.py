@@ -21,6 +21,7 @@ from bids_utils.readers.records import (
 FEWEST_SCANS = 3
 """With fewer scans a constant region says nothing."""
 
+NUMBERS = {"value": float, "standard_error": float}
 Family = tuple[str, str, str, str]
 
 
@@ -94,17 +95,18 @@ def _columns(
         "region": np.tile(np.array(regions, dtype=object), len(rows)),
         "value": values.ravel(),
         "unit": np.full(n, unit, dtype=object),
+        "standard_error": np.full(n, np.nan),
         "qc": np.where(np.isfinite(values.ravel()), "ok", "missing").astype(object),
     }
 
 
 def _frame(tables: list[dict[str, np.ndarray]]) -> pd.DataFrame:
     if not tables:
-        return pd.DataFrame(columns=MEASURE_COLUMNS, dtype=object).astype({"value": float})
+        return pd.DataFrame(columns=MEASURE_COLUMNS, dtype=object).astype(NUMBERS)
     joined = {
         column: np.concatenate([table[column] for table in tables]) for column in MEASURE_COLUMNS
     }
-    texts = {column: object for column in MEASURE_COLUMNS if column != "value"}
+    texts = {column: object for column in MEASURE_COLUMNS if column not in NUMBERS}
     return pd.DataFrame(joined, columns=MEASURE_COLUMNS).astype(texts)
 
 

@@ -52,7 +52,8 @@ KINDS = (
 def read_measures(path: Path) -> pd.DataFrame:
     """Long table of measures, MEASURE_COLUMNS, labels without prefix.
 
-    Labels are taken with or without `sub-` and `ses-`. A missing value stays, as NaN.
+    Labels are taken with or without `sub-` and `ses-`. A missing value stays, as NaN, and so
+    does the standard error of a value, a column that a table need not have.
 
     Raises
     ------
@@ -115,20 +116,28 @@ def _long(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         _refuse(path, table, table[column].isna(), f"'{column}' is empty; fill it in")
     for column, filler in OPTIONAL.items():
         table[column] = table[column].fillna(filler) if column in table else filler
-    value = pd.to_numeric(table["value"], errors="coerce").astype(float)
-    wrong = (table["value"].notna() & value.isna()) | np.isinf(value)
-    if wrong.any():
-        cell = str(table.loc[wrong, "value"].iloc[0])
-        _refuse(path, table, wrong, f"'value' is not a number: {not_a_number(cell)}")
+    value = _numbers(path, table, "value")
+    error = _numbers(path, table.reindex(columns=MEASURE_COLUMNS), "standard_error")
+    _refuse(path, table, error < 0, "'standard_error' is below 0; write a positive number or n/a")
     table = table.assign(
         participant_id=[_label(text, "sub") for text in table["participant_id"]],
         session_id=[_label(text, "ses") for text in table["session_id"]],
         value=value,
+        standard_error=error,
         qc=np.where(value.notna(), "ok", "missing"),
     )
     repeated = table.duplicated(IDENTITY, keep=False)
     _refuse(path, table, repeated, "several rows have the same " + ", ".join(IDENTITY))
     return table[MEASURE_COLUMNS].astype(dict.fromkeys([*IDENTITY, "unit", "qc"], object))
+
+
+def _numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
+    value = pd.to_numeric(table[column], errors="coerce").astype(float)
+    wrong = (table[column].notna() & value.isna()) | np.isinf(value)
+    if wrong.any():
+        cell = str(table.loc[wrong, column].iloc[0])
+        _refuse(path, table, wrong, f"'{column}' is not a number: {not_a_number(cell)}")
+    return value
 
 
 def _wide(

@@ -20,6 +20,7 @@ MEASURE_COLUMNS = [
     "region",
     "value",
     "unit",
+    "standard_error",
     "qc",
 ]
 SCAN_COLUMNS = ["participant_id", "session_id", "modality"]
@@ -111,7 +112,8 @@ class MeasureSource:
     """All that was read from one source.
 
     `measures` is long with MEASURE_COLUMNS, labels without prefix, a row for every region of
-    every scan, NaN (qc "missing") where there is no value. `software` has SOFTWARE_COLUMNS.
+    every scan, NaN (qc "missing") where there is no value, and NaN as standard_error where the
+    source does not know it. `software` has SOFTWARE_COLUMNS.
     """
 
     name: str

@@ -9,12 +9,13 @@ import pytest
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
-from configs.settings import GroupSettings, ScoreSettings, SessionSettings, Settings
+from configs.settings import GroupSettings, ModelSettings, ScoreSettings, SessionSettings, Settings
 from workflows.group import init_group_wf
 from workflows.interfaces.measure_sources import Intake
 from workflows.questions import model_specs
 
 REGIONS = ["lh_a", "lh_b", "rh_a"]
+STRUCTURES = ["cortex", "cortex", "subcortex"]
 SETTINGS = Settings(
     sessions=SessionSettings(order=("pre", "post")),
     group=GroupSettings(
@@ -69,9 +70,21 @@ def group(made):
 def write_scan(out, label, session, volumes, rng):
     folder = out / f"sub-{label}" / f"ses-{session}"
     stem = f"sub-{label}_ses-{session}"
-    morph = pd.DataFrame({"index": [1, 2, 3], "region": REGIONS, "volume": volumes})
+    regions = pd.DataFrame({"index": [1, 2, 3], "region": REGIONS, "structure": STRUCTURES})
+    morph = regions.assign(
+        volume=volumes,
+        deformation=2 * volumes,
+        residual=[1.0, 1.1, 5.0 if label == "02" else 1.2],
+        volume_standard_error=0.3,
+        deformation_standard_error=0.2 if session == "pre" else 0.15,
+    )
     write_table(morph, folder / "anat" / f"{stem}_atlas-DesikanKilliany_desc-volume_morph.tsv")
-    tissue = {"measure": ["gm_ml", "wm_ml", "csf_ml", "icv"], "value": [600.0, 500, 300, 1400]}
+    lines = regions.assign(thickness=[2 + volumes[0] / 100, 3 - volumes[1] / 100, np.nan])
+    write_table(lines, folder / "anat" / f"{stem}_atlas-DesikanKilliany_desc-thickness_morph.tsv")
+    tissue = {
+        "measure": ["gm_ml", "wm_ml", "csf_ml", "brain_ml", "ventricles_ml", "icv_ml"],
+        "value": [600 + volumes[0], 500, 300, 1100 + volumes[0], 20, 1400],
+    }
     write_table(pd.DataFrame(tissue), folder / "anat" / f"{stem}_desc-tissue_morph.tsv")
     run = f"{stem}_task-rest"
     z = rng.normal(0.3, 0.1, (3, 3))
@@ -109,6 +122,42 @@ def test_derivatives_become_measures_change_models_and_flow(group):
     problems = read_table(group / "problems.tsv")
     assert "no score 'BDIX'" in problems["what"].tolist()
     assert "did you mean 'BDI'?" in problems["what_to_do"].tolist()
+
+
+def test_standard_errors_of_the_sessions_decide_what_is_reliable(group):
+    change = read_table(group / "change.tsv").set_index(["participant_id", "measure", "region"])
+    grown = change.loc[("sub-01", "deformation", "lh_a")]
+    assert grown["standard_error"] == pytest.approx(0.25)
+    assert grown["change"] > 1.96 * 0.25
+    assert (grown["reliable_change"], grown["error_from"]) == ("increased", "images")
+    still = change.loc[("sub-02", "deformation", "lh_a")]
+    assert abs(still["change"]) < 1.96 * 0.25 * 2
+    assert np.isnan(change.loc[("sub-01", "thickness", "lh_a"), "standard_error"])
+    assert change.xs("mean_connectivity", level="measure")["reliable_change"].isna().all()
+
+
+def test_each_measure_has_a_row_for_each_region_that_it_is_about(group):
+    measures = read_table(group / "measures.tsv", ("qc",))
+    own = measures.query("participant_id == 'sub-02' and session_id == 'ses-pre'")
+    regions = own.groupby("measure", sort=False)["region"].apply(list).to_dict()
+    assert regions["deformation"] == regions["volume"] == REGIONS
+    assert regions["thickness"] == ["lh_a", "lh_b"]
+    assert regions["tissue_volume"] == ["gm", "wm", "csf", "brain", "ventricles", "icv"]
+    assert own.query("measure == 'volume'")["qc"].tolist() == ["ok", "ok", "residual"]
+    errors = own.query("measure == 'deformation'")["standard_error"]
+    assert errors.tolist() == [0.2, 0.2, 0.2]
+
+
+def test_volume_is_not_planned_beside_deformation_but_where_a_model_names_it(study, tmp_path):
+    named = ModelSettings(name="mine", formula="age", test=("age",), planned=True)
+    models = (named.model_copy(update={"measures": ("volume",)}),)
+    group = SETTINGS.group.model_copy(update={"models": models, "scores": ()})
+    tables = run(study, tmp_path, SETTINGS.model_copy(update={"group": group})) / "models"
+    change = read_table(tables / "change.tsv").groupby("measure")["planned"].unique()
+    planned = {measure: list(values) for measure, values in change.items()}
+    assert planned["deformation"] == planned["thickness"] == planned["tissue_volume"] == [True]
+    assert planned["volume"] == [False]
+    assert read_table(tables / "mine.tsv")["planned"].all()
 
 
 def test_each_table_has_a_dictionary_of_all_its_columns(group):
@@ -187,8 +236,9 @@ def test_a_changed_input_is_noticed_and_an_unchanged_one_is_not_computed_again(s
     morph /= "sub-01_ses-pre_atlas-DesikanKilliany_desc-volume_morph.tsv"
     write_table(read_table(morph).assign(volume=[1.0, 2, 3]), morph)
     after = read_table(run(study, tmp_path) / "change.tsv")
-    assert after["baseline_value"][:3].tolist() == [1, 2, 3]
-    assert before["baseline_value"][3:].equals(after["baseline_value"][3:])
+    own = (after["participant_id"] == "sub-01") & (after["measure"] == "volume")
+    assert after["baseline_value"][own].tolist() == [1, 2, 3]
+    assert before["baseline_value"][~own].equals(after["baseline_value"][~own])
 
 
 def test_tables_of_models_that_are_no_longer_asked_for_disappear(study, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from workflows.compute.rescan import CHANGE_ERROR, judged_changes
+
 DAYS_PER_YEAR = 365.25
 RATIO_UNITS = frozenset({"ml", "cm3", "cm^3", "mm3", "mm^3", "mm2", "mm^2", "mm", "cm", "s", "ms"})
 IDENTITY = ["modality", "measure", "atlas", "region"]
@@ -20,8 +22,7 @@ CHANGE_COLUMNS = [
     "change",
     "percent_change",
     "change_per_year",
-    "reliable_change",
-    "standard_error",
+    *CHANGE_ERROR,
 ]
 
 
@@ -92,28 +93,38 @@ def session_pairs(visits: pd.DataFrame) -> pd.DataFrame:
     return pairs[[*keys, "baseline", "followup", "interval_days"]].reset_index(drop=True)
 
 
-def change_table(measures: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+def change_table(
+    measures: pd.DataFrame, pairs: pd.DataFrame, rescan: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Change of each measure and region for each pair of sessions, CHANGE_COLUMNS.
 
     Parameters
     ----------
     measures : pd.DataFrame
-        Long table: participant_id, session_id, modality, measure, atlas, region, value, unit.
+        Long table: participant_id, session_id, modality, measure, atlas, region, value, unit and,
+        if known, standard_error (of the value, in its unit).
     pairs : pd.DataFrame
         As `session_pairs` gives them; an interval must be above 0 or NaN.
+    rescan : pd.DataFrame, optional
+        RESCAN_COLUMNS: how much two scans of the same person differ without change.
 
     Notes
     -----
-    A region missing in one session keeps its row with NaN. `reliable_change` and
-    `standard_error` are NaN: they need an error model of the measure.
+    A region missing in one session keeps its row with NaN. `standard_error` and
+    `reliable_change` are those of `judged_changes`.
     """
     keys = ["participant_id", *IDENTITY]
     values = measures.assign(**{name: measures[name].fillna("") for name in IDENTITY})
+    values = values.reindex(columns=list(dict.fromkeys([*values, "standard_error"])))
     regions = values.drop_duplicates(keys)[[*keys, "unit"]]
     table = pairs.merge(regions, on=["participant_id", "modality"])
     for role in ("baseline", "followup"):
-        side = values[[*keys, "session_id", "value"]].rename(
-            columns={"session_id": role, "value": f"{role}_value"}
+        side = values[[*keys, "session_id", "value", "standard_error"]].rename(
+            columns={
+                "session_id": role,
+                "value": f"{role}_value",
+                "standard_error": f"{role}_error",
+            }
         )
         table = table.merge(side, on=[*keys, role], how="left", validate="many_to_one")
     arguments = [
@@ -121,13 +132,12 @@ def change_table(measures: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         for name in ("baseline_value", "followup_value", "interval_days")
     ]
     ratio = table["unit"].isin(RATIO_UNITS).to_numpy()
-    return table.assign(
+    table = table.assign(
         change=difference(*arguments),
         percent_change=np.where(ratio, percent_change(*arguments), np.nan),
         change_per_year=change_per_year(*arguments),
-        reliable_change=np.nan,
-        standard_error=np.nan,
-    )[CHANGE_COLUMNS]
+    )
+    return table.assign(**judged_changes(table, rescan))[CHANGE_COLUMNS]
 
 
 def paired_rows(scans: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:

@@ -13,6 +13,8 @@ QUALITY = frozenset({MOTION, "clean_minutes", "tsnr"})
 QUALITY_PREFIXES = ("mriqc_", "cat12_")
 EDGES = "connectivity"
 BLOCK = 8192
+SECOND = {"volume": "deformation"}
+"""Measures that tell the same as another one, which tells it with less error."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Family:
     n_sessions x n_participants x n_tests, sessions in the order of time. `compared` are the
     places of the two sessions whose change is tested. `is_process` marks scores of what may
     carry the treatment; like the quality of images they are never the planned question.
+    `is_second` marks a measure beside which another one tells the same with less error.
     """
 
     modality: str
@@ -34,6 +37,7 @@ class Family:
     sessions: tuple[str, ...] = ("pre", "post")
     compared: tuple[int, int] = (0, -1)
     is_process: bool = False
+    is_second: bool = False
 
     @property
     def baseline(self) -> np.ndarray:
@@ -189,7 +193,10 @@ def region_families(
         labels = pd.DataFrame({"region": regions, "region_a": None, "region_b": None})
         texts = (*map(_text, names), _text(part["unit"].iloc[0]))
         families.append(Family(*texts, labels, values, sessions, compared))
-    return tuple(families)
+    made = {(family.modality, family.measure, family.atlas) for family in families}
+    better = [(family.modality, SECOND.get(family.measure), family.atlas) for family in families]
+    pairs = zip(families, better, strict=True)
+    return tuple(replace(family, is_second=other in made) for family, other in pairs)
 
 
 def edge_family(

@@ -14,8 +14,11 @@ MEASURE_COLUMNS = [
     "region",
     "value",
     "unit",
+    "standard_error",
     "qc",
 ]
+RESIDUAL_LIMIT = 2.0
+"""Residual of a region that stands out, in medians of all regions of the scan."""
 
 
 def measure_rows(
@@ -24,6 +27,7 @@ def measure_rows(
     unit: str,
     values: pd.Series,
     atlas: str = "",
+    known: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rows of MEASURE_COLUMNS for one measure of one scan.
 
@@ -37,9 +41,16 @@ def measure_rows(
         One value per region (the index); NaN keeps its row with qc "missing".
     atlas : str
         Name of the atlas, empty for whole-brain measures.
+    known : pd.DataFrame, optional
+        What else is known of each region, with the index of `values`: standard_error (of this
+        scan's value, in `unit`; NaN where unknown) and poor_fit (bool), which makes qc
+        "residual" where there is a value.
     """
     participant, session, modality = scan
     numbers = values.to_numpy(dtype=float)
+    known = pd.DataFrame(index=values.index) if known is None else known
+    error = known.get("standard_error", pd.Series(np.nan, values.index)).to_numpy(dtype=float)
+    poor = known.get("poor_fit", pd.Series(False, values.index)).to_numpy(dtype=bool)
     return pd.DataFrame(
         {
             "participant_id": participant,
@@ -50,10 +61,24 @@ def measure_rows(
             "region": [str(region) for region in values.index],
             "value": numbers,
             "unit": unit,
-            "qc": np.where(np.isfinite(numbers), "ok", "missing"),
+            "standard_error": np.where(np.isfinite(numbers), error, np.nan),
+            "qc": np.where(~np.isfinite(numbers), "missing", np.where(poor, "residual", "ok")),
         },
         columns=MEASURE_COLUMNS,
     )
+
+
+def poor_fit(residual: np.ndarray) -> np.ndarray:
+    """Regions whose residual is more than RESIDUAL_LIMIT medians of the scan, (n_regions,) bool.
+
+    Parameters
+    ----------
+    residual : np.ndarray, shape (n_regions,)
+        What registration left unexplained, in units of noise; NaN is never poor.
+    """
+    residual = np.asarray(residual, dtype=float)
+    there = residual[np.isfinite(residual)]
+    return residual > RESIDUAL_LIMIT * np.median(there) if len(there) else np.isinf(residual)
 
 
 def edge_labels(regions: list[str]) -> pd.DataFrame:

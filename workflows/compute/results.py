@@ -113,7 +113,7 @@ def family_rows(spec: ModelSpec, family: Family, fit: Fit, design: Design) -> pd
     return pd.concat(tables, ignore_index=True).assign(
         model=spec.name,
         family=f"{spec.name}: {family.name}",
-        planned=spec.planned and not (family.is_quality or family.is_process),
+        planned=spec.planned and not _is_secondary(spec, family),
         modality=family.modality,
         measure=family.measure,
         atlas=family.atlas,
@@ -121,6 +121,12 @@ def family_rows(spec: ModelSpec, family: Family, fit: Fit, design: Design) -> pd
         formula=_formula(spec, design),
         fwe_method="",
     )
+
+
+def _is_secondary(spec: ModelSpec, family: Family) -> bool:
+    """Whether a family is not the planned question; a model that names the measure means it."""
+    named = family.measure in spec.measures
+    return family.is_quality or family.is_process or (family.is_second and not named)
 
 
 def _columns(spec, family, fit, design, numbered):

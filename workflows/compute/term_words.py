@@ -11,6 +11,7 @@ SCORE = "score"
 CORRELATION_UNIT = "correlation"
 STATUS_TERM = "remitted - not remitted"
 MEASURE_NAMES = {
+    "deformation": "volume by deformation",
     "volume": "grey-matter volume",
     "thickness": "cortical thickness",
     "tissue_volume": "whole-brain tissue volume",

@@ -18,13 +18,16 @@ from workflows.compute.measures import (
     edge_vector,
     mean_connectivity,
     measure_rows,
+    poor_fit,
 )
 from workflows.compute.problems import Problem
+from workflows.interfaces.thickness import CORTEX
 
 DERIVED = frozenset({"atlas", "stat", "desc", "space"})
 QUALITY_COLUMNS = [*("participant_id", "session_id", "modality"), "metric", "value"]
 QUALITY_UNITS = {"fd_mean": "mm", "tsnr": "ratio", "clean_minutes": "min"}
 KEYS = ["participant_id", "session_id", "modality"]
+VOLUMES = ("deformation", "volume")
 VISIT_COLUMNS = [*KEYS, "days_from_baseline", "status", "reason"]
 REPEAT = "run the participant level for this participant again"
 Source = frozenset[tuple[str, str]]
@@ -199,13 +202,32 @@ def visit_table(ledger: pd.DataFrame, broken: dict[tuple[str, str, str], str]) -
 
 
 def _structure(key: tuple[str, str, str], source: Source, files: DerivedFiles, atlas: str) -> Scan:
-    table = files.read(source, f"atlas-{atlas}_desc-volume_morph", ("region", "volume"))
+    """Volumes of all regions, thickness of those of the cortex, totals."""
+    errors = [f"{name}_standard_error" for name in VOLUMES]
+    columns = ("region", "residual", *VOLUMES, *errors)
+    table = files.read(source, f"atlas-{atlas}_desc-volume_morph", columns).set_index("region")
+    poor = pd.Series(poor_fit(_numbers(table["residual"]).to_numpy()), table.index)
+    tables = [
+        measure_rows(key, name, "ml", _numbers(table[name]), atlas, _known(table, name, poor))
+        for name in VOLUMES
+    ]
+    wanted = ("region", "structure", "thickness")
+    lines = files.read(source, f"atlas-{atlas}_desc-thickness_morph", wanted).set_index("region")
+    cortex = lines[(lines["structure"] == CORTEX).to_numpy()]
+    if len(cortex):
+        thickness, known = _numbers(cortex["thickness"]), _known(cortex, "thickness", poor)
+        tables.append(measure_rows(key, "thickness", "mm", thickness, atlas, known))
     tissue = files.read(source, "desc-tissue_morph", ("measure", "value"))
-    volume = _numbers(table.set_index("region")["volume"])
     names = [str(name).removesuffix("_ml") for name in tissue["measure"]]
     totals = _numbers(tissue["value"]).set_axis(names)
-    regions = measure_rows(key, "volume", "ml", volume, atlas)
-    return Scan(key, (regions, measure_rows(key, "tissue_volume", "ml", totals)))
+    return Scan(key, (*tables, measure_rows(key, "tissue_volume", "ml", totals)))
+
+
+def _known(table: pd.DataFrame, name: str, poor: pd.Series) -> pd.DataFrame:
+    """Standard error and fit of each region of a table, as `measure_rows` takes them."""
+    errors = table.get(f"{name}_standard_error", pd.Series(np.nan, table.index))
+    fit = [bool(poor.get(region, False)) for region in table.index]
+    return pd.DataFrame({"standard_error": _numbers(errors), "poor_fit": fit}, index=table.index)
 
 
 def _function(

@@ -25,6 +25,7 @@ from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.errors import DatasetError
 from bids_utils.identifiers import compare_identifiers
 from bids_utils.phenotype import read_participants
+from bids_utils.rescan_table import read_rescan
 from workflows.compute.change import change_table, difference, paired_rows, session_pairs
 from workflows.compute.design import level_text
 from workflows.compute.families import is_quality
@@ -44,6 +45,7 @@ from workflows.compute.flow import (
 )
 from workflows.compute.measures import edge_labels
 from workflows.compute.problems import Problem, problem_table
+from workflows.compute.rescan import repeated_errors
 from workflows.compute.visits import (
     ordered_pairs,
     paired_visits,
@@ -112,6 +114,7 @@ class _MeasureChangeInputSpec(BaseInterfaceInputSpec):
     scans_file = File(exists=True, desc="scan of each row of connectivity_file")
     session_order = traits.List(traits.Str, desc="session labels, the earliest first")
     compared = traits.List(traits.Str, desc="baseline and follow-up of the models, if chosen")
+    rescan_file = File(exists=True, desc="table of repeated scans: standard deviations in percent")
 
 
 class _MeasureChangeOutputSpec(TraitedSpec):
@@ -140,8 +143,9 @@ class MeasureChange(SimpleInterface):
         measured = list(dict.fromkeys(visits["session_id"]))
         pair = compared_sessions(sessions, tuple(self.inputs.compared), measured)
         self._results |= {"sessions": sessions, "pair": pair}
-        self._results |= _save_change(folder, self.inputs, placed, pairs)
-        self._results["problems_file"] = save_problems(folder, problems)
+        files, unused = _save_change(folder, self.inputs, placed, pairs)
+        self._results |= files
+        self._results["problems_file"] = save_problems(folder, (*problems, *unused))
         return runtime
 
 
@@ -435,6 +439,15 @@ def publish(placed: dict[Path, str], group_dir: Path) -> None:
         ) from error
 
 
+def unused_rescan(changes: pd.DataFrame, rescan: pd.DataFrame, file: str) -> list[Problem]:
+    """A problem where no row of a table of repeated scans is about a measure and region here."""
+    if np.isfinite(repeated_errors(changes, rescan)[0]).any():
+        return []
+    names = ", ".join(f"'{name}'" for name in changes["measure"].unique())
+    what = "no row has a measure, atlas and region of this study"
+    return [Problem(what, str(file), f"write them as measures.tsv does; its measures: {names}")]
+
+
 def _save_measures(
     folder: Path, measures: pd.DataFrame, visits: pd.DataFrame, problems: Iterable[Problem]
 ) -> dict[str, str]:
@@ -458,15 +471,17 @@ def _save_connectivity(folder: Path, found: Collected, atlas: str) -> dict[str, 
 
 def _save_change(
     folder: Path, inputs: TraitedSpec, placed: pd.DataFrame, pairs: pd.DataFrame
-) -> dict[str, str]:
-    changes = change_table(load_table(inputs.measures_file), pairs)
+) -> tuple[dict[str, str], list[Problem]]:
+    rescan = read_rescan(Path(inputs.rescan_file)) if isdefined(inputs.rescan_file) else None
+    changes = change_table(load_table(inputs.measures_file), pairs, rescan)
+    problems = [] if rescan is None else unused_rescan(changes, rescan, inputs.rescan_file)
     files = {
         "waves_file": save_table(placed, folder / "waves.tsv"),
         "change_file": save_table(changes, folder / "change.tsv"),
     }
-    if not isdefined(inputs.connectivity_file):
-        return files
-    return files | _save_edge_change(folder, inputs, pairs)
+    if isdefined(inputs.connectivity_file):
+        files |= _save_edge_change(folder, inputs, pairs)
+    return files, problems
 
 
 def _save_edge_change(folder: Path, inputs: TraitedSpec, pairs: pd.DataFrame) -> dict[str, str]:

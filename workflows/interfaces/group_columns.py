@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workflows.compute.measures import RESIDUAL_LIMIT
 from workflows.compute.pair_quality import ALL_QUALITY, OUTLIER_Z
 
 DESCRIPTIONS: dict[str, str] = {
@@ -9,11 +10,15 @@ DESCRIPTIONS: dict[str, str] = {
     "session_id": "Session.",
     "modality": "Kind of image: T1w, bold, or bold_<task> where there are several tasks.",
     "measure": (
-        "volume: grey matter of a region; tissue_volume: gm, wm, csf and the brain mask (icv); "
+        "deformation: volume of a region, the tissue that the template of the person has there "
+        "as the session is deformed, the planned measure of the models; volume: grey matter that "
+        "the session itself shows there; thickness: of the regions of the cortex; tissue_volume: "
+        "gm, wm, csf, brain (gm + wm; its percent change is that of the whole brain), ventricles, "
+        "and the brain mask (icv, once per person); "
         "mean_connectivity: mean Fisher z of a region's edges to regions seen in every session; "
         "connectivity: Fisher z of one edge; fd_mean: mean framewise displacement; "
         "clean_minutes: time left after censoring; tsnr: temporal signal-to-noise ratio; "
-        "thickness, area, mean_thickness, global_volume: FreeSurfer and CAT12 as they name them; "
+        "area, mean_thickness, global_volume: FreeSurfer and CAT12 as they name them; "
         "mriqc_* and cat12_*: quality of the images, never a planned test; others as in the table "
         "they come from. With sites.method: combat brain measures are harmonised, and "
         "measures_raw.tsv has them as they were."
@@ -24,7 +29,11 @@ DESCRIPTIONS: dict[str, str] = {
     "region_b": "Second region of an edge.",
     "value": "Value in the unit of the row; several runs are averaged, weighted by clean minutes.",
     "unit": "Unit of the value; z is Fisher's z of a Pearson correlation.",
-    "qc": "ok, or missing where there is no usable value (the row is kept).",
+    "qc": (
+        "ok; missing where there is no usable value (the row is kept); residual where more than "
+        f"{RESIDUAL_LIMIT:g} times the usual difference of the person's regions is left after "
+        "registration (the value is used: look at the pictures)."
+    ),
     "baseline": "First used session of the participant in time.",
     "followup": "Later session.",
     "interval_days": "Days from baseline to follow-up; n/a where unknown.",
@@ -37,11 +46,19 @@ DESCRIPTIONS: dict[str, str] = {
     ),
     "change_per_year": "Change divided by the interval in years of 365.25 days.",
     "reliable_change": (
-        "Whether the change exceeds the error of measurement; n/a: no error model is estimated."
+        "Whether the change is larger than error alone makes it in 95 % of people (Jacobson & "
+        "Truax 1991): in change.tsv increased, unchanged or decreased, in outcomes.tsv improved, "
+        "unchanged or deteriorated; n/a: the error is not known. Of 100 regions without change "
+        "about 5 are not called unchanged."
     ),
     "standard_error": (
-        "Standard error of the estimate; in change.tsv of one participant's change, n/a there: "
-        "no error model is estimated."
+        "Standard error of the estimate; in measures.tsv of the value of one session, in "
+        "change.tsv of one person's change; n/a where it is not known."
+    ),
+    "error_from": (
+        "Where the standard error of the change comes from: repeated scans (the table of "
+        "group.rescan), or images (standard errors of both sessions: noise only, so it is too "
+        "small and reliable_change too frequent); n/a: not known."
     ),
     "model": "Model: change (follow-up minus baseline by arm), baseline_adjusted (follow-up by arm "
     "given baseline), symptoms_<score> (change with change of a score).",

@@ -10,6 +10,8 @@ from workflows.compute.planted_trial import EDGE_SET, GROWING_REGIONS
 from workflows.compute.recovery import comparison
 from workflows.interfaces.planted import SESSIONS, load_regions
 
+VOLUME = "deformation"
+"""Measure of the volume of a region that is compared with what was planted."""
 EDGES = " - ".join(EDGE_SET)
 """Name of the planted edge set in the tables."""
 
@@ -25,7 +27,7 @@ def compare_volumes(truth_dir, derivatives_dir):
     truth = read_table(truth_dir / "volumes.tsv")
     planted = truth.rename(columns={"region": "name", "percent_change": "planted"})
     changes = read_table(derivatives_dir / "group" / "change.tsv", text_columns=("region",))
-    volumes = changes[changes["measure"] == "volume"]
+    volumes = changes[changes["measure"] == VOLUME]
     recovered = volumes.rename(columns={"region": "name", "percent_change": "recovered"})
     return comparison(planted, recovered)
 
@@ -62,7 +64,7 @@ def model_rows(derivatives_dir):
         for path in sorted((derivatives_dir / "group" / "models").glob("*.tsv"))
     ]
     rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    return rows[(rows["measure"] == "volume") & rows["region"].isin(planted_regions())]
+    return rows[(rows["measure"] == VOLUME) & rows["region"].isin(planted_regions())]
 
 
 def _session_difference(table, column):

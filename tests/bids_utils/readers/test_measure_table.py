@@ -34,7 +34,20 @@ def test_labels_are_taken_with_or_without_prefix_and_missing_values_stay(write_l
     assert table["qc"].tolist() == ["ok", "missing"]
 
 
+def test_the_standard_error_of_a_value_is_taken_where_a_table_has_it(write_lines):
+    without = read_measures(write_lines(HEADER, *ROWS))
+    assert without["standard_error"].isna().all()
+    rows = (f"{ROWS[0]}\t0.2", f"{ROWS[1]}\tn/a")
+    table = read_measures(write_lines(f"{HEADER}\tstandard_error", *rows))
+    np.testing.assert_array_equal(table["standard_error"], [0.2, np.nan])
+
+
 ERRORS = [
+    (
+        (f"{HEADER}\tstandard_error", f"{ROWS[0]}\t0", f"{ROWS[1]}\t-0.2"),
+        "line 3: 'standard_error' is below 0",
+    ),
+    ((f"{HEADER}\tstandard_error", f"{ROWS[0]}\t2 %"), "line 2: 'standard_error' is not a number"),
     ((HEADER.replace("value", "val"), *ROWS), "column 'value' is missing; did you mean 'val'"),
     (
         (HEADER, ROWS[0], "02\tpre\tvolume\tx\t4,5\tml"),

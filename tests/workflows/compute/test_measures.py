@@ -11,6 +11,7 @@ from workflows.compute.measures import (
     edge_vector,
     mean_connectivity,
     measure_rows,
+    poor_fit,
 )
 
 MATRIX = np.array(
@@ -74,3 +75,21 @@ def test_missing_regions_keep_their_row():
     assert table["region"].tolist() == ["x", "y"]
     assert table["qc"].tolist() == ["ok", "missing"]
     assert table["value"].iloc[0] == 1.5
+
+
+def test_errors_and_fit_belong_to_their_region_and_a_missing_value_has_neither():
+    values = pd.Series([1.5, np.nan, 2.5], index=["x", "y", "z"])
+    known = pd.DataFrame(
+        {"standard_error": [0.1, 0.2, np.nan], "poor_fit": [True, True, False]}, values.index
+    )
+    table = measure_rows(("01", "pre", "T1w"), "volume", "ml", values, "A", known)
+    np.testing.assert_array_equal(table["standard_error"], [0.1, np.nan, np.nan])
+    assert table["qc"].tolist() == ["residual", "missing", "ok"]
+
+
+def test_a_residual_stands_out_above_two_medians_of_the_scan():
+    # the median of 1, 1.5, 2, 3.1 and 9 is 2
+    found = poor_fit(np.array([1.5, 9, np.nan, 1, 4.0, 2]))
+    assert found.tolist() == [False, True, False, False, False, False]
+    assert poor_fit(np.array([1.5, 9, 1, 4.1, 2])).tolist() == [False, True, False, True, False]
+    assert not poor_fit(np.array([np.nan, np.nan])).any()

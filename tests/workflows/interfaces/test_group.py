@@ -2,11 +2,12 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.interfaces.group import arm_of_each, dataset_problems, unusable
-from workflows.interfaces.group_tables import save_table
+from workflows.interfaces.group import MeasureChange, arm_of_each, dataset_problems, unusable
+from workflows.interfaces.group_tables import load_table, save_table
 
 PEOPLE = pd.DataFrame({"group": ["a", None], "age": [30.0, 40.0]}, index=["01", "02"])
 
@@ -51,3 +52,49 @@ def test_an_unknown_arm_is_empty_and_makes_people_unusable():
     inputs = SimpleNamespace(arm_column="group", covariates=["age"])
     reasons = unusable(inputs, PEOPLE, everyone)
     assert reasons == {"02": "group is unknown", "03": "group is unknown"}
+
+
+@pytest.fixture
+def judged(tmp_path, monkeypatch):
+    """Return a function: change.tsv and problems with a table of repeated scans."""
+
+    def judged(*rescan_rows):
+        keys = {"participant_id": "01", "modality": "T1w", "measure": "volume", "atlas": "A"}
+        measures = pd.DataFrame(
+            {**keys, "session_id": ["pre", "pre", "post", "post"], "region": ["x", "y"] * 2}
+            | {"value": [4.0, 9, 5, 9.1], "unit": "ml", "standard_error": 0.1, "qc": "ok"}
+        )
+        visits = pd.DataFrame({"participant_id": "01", "session_id": ["post", "pre"]})
+        visits = visits.assign(modality="T1w", days_from_baseline=[70.0, 0], status="used")
+        rescan = tmp_path / "rescan.tsv"
+        rescan.write_text("\n".join(["measure\tregion\tstandard_deviation", *rescan_rows, ""]))
+        monkeypatch.chdir(tmp_path)
+        node = MeasureChange(
+            measures_file=save_table(measures, tmp_path / "measures.tsv"),
+            visits_file=save_table(visits, tmp_path / "visits.tsv"),
+            rescan_file=str(rescan),
+            session_order=["pre", "post"],
+            compared=[],
+        )
+        outputs = node.run(cwd=str(tmp_path)).outputs
+        return load_table(outputs.change_file), load_table(outputs.problems_file)
+
+    return judged
+
+
+def test_the_table_of_repeated_scans_replaces_the_errors_of_the_images(judged):
+    change, problems = judged("volume\tx\t20")
+    assert change["region"].tolist() == ["x", "y"]
+    # 20 % of the mean of 4 and 5; sqrt(.1^2 + .1^2)
+    np.testing.assert_allclose(change["standard_error"], [0.9, np.sqrt(0.02)])
+    assert change["error_from"].tolist() == ["repeated scans", "images"]
+    assert change["reliable_change"].tolist() == ["unchanged", "unchanged"]
+    assert len(problems) == 0
+
+
+def test_a_table_of_repeated_scans_about_other_places_is_told(judged):
+    change, problems = judged("thickness\tx\t20", "volume\tz\t20")
+    assert change["error_from"].tolist() == ["images", "images"]
+    assert problems["what"].tolist() == ["no row has a measure, atlas and region of this study"]
+    assert problems["where"].item().endswith("rescan.tsv")
+    assert "'volume'" in problems["what_to_do"].item()

@@ -149,7 +149,12 @@ def test_own_derivatives_come_first_and_sources_are_added(table, tmp_path, monke
     anat.mkdir(parents=True)
     stem = "sub-01_ses-pre"
     volume = anat / f"{stem}_atlas-DK_desc-volume_morph.tsv"
-    volume.write_text("region\tvolume\nlh_cuneus\t7\n")
+    columns = ("region", "structure", "volume", "deformation", "residual")
+    header = [*columns, "volume_standard_error", "deformation_standard_error"]
+    row = ["lh_cuneus", "cortex", "7", "8", "1", "n/a", "n/a"]
+    volume.write_text("\t".join(header) + "\n" + "\t".join(row) + "\n")
+    lines = anat / f"{stem}_atlas-DK_desc-thickness_morph.tsv"
+    lines.write_text("region\tstructure\tthickness\nlh_cuneus\tcortex\t2.1\n")
     tissue = anat / f"{stem}_desc-tissue_morph.tsv"
     tissue.write_text("measure\tvalue\ngm_ml\t600\n")
     ledger = tmp_path / "out" / "ledger.tsv"
@@ -162,12 +167,13 @@ def test_own_derivatives_come_first_and_sources_are_added(table, tmp_path, monke
         monkeypatch,
         sources=[table("a.tsv", ("01", "pre", 2.0), ("01", "post", 2.5), ("02", "pre", 3.0))],
         ledger_file=str(ledger),
-        derivative_files=[str(volume), str(tissue)],
+        derivative_files=[str(volume), str(lines), str(tissue)],
         atlas="DK",
     )
     first = measures.query("participant_id == '01' and region == 'lh_cuneus'")
     names = first[["session_id", "measure", "value"]].to_numpy().tolist()
-    assert names == [["pre", "volume", 7], ["pre", "thickness", 2], ["post", "thickness", 2.5]]
+    own = [["pre", "deformation", 8], ["pre", "volume", 7], ["pre", "thickness", 2.1]]
+    assert names == [*own, ["post", "thickness", 2.5]]
     status = visits.set_index(["participant_id", "session_id"])["status"]
     assert status.to_dict() == {
         ("01", "pre"): "used",

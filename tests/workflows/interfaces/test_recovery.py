@@ -67,9 +67,9 @@ def test_volumes_are_compared_region_by_region(tmp_path):
     change = pd.DataFrame(
         {
             "participant_id": "sub-01",
-            "measure": ["volume", "mean_connectivity", "volume"],
-            "region": [AMYGDALAE[1], AMYGDALAE[1], AMYGDALAE[0]],
-            "percent_change": [3.0, np.nan, 2.0],
+            "measure": ["deformation", "mean_connectivity", "deformation", "volume"],
+            "region": [AMYGDALAE[1], AMYGDALAE[1], AMYGDALAE[0], AMYGDALAE[0]],
+            "percent_change": [3.0, np.nan, 2.0, 9.0],
         }
     )
     write(change, tmp_path / "out/group/change.tsv")
@@ -81,10 +81,11 @@ def test_volumes_are_compared_region_by_region(tmp_path):
 
 def test_model_rows_are_those_of_the_volume_of_planted_regions(tmp_path):
     columns = ["model", "measure", "region"]
-    rows = [("change", "volume", name) for name in ("lh_cuneus", "lh_amygdala")]
+    rows = [("change", "deformation", name) for name in ("lh_cuneus", "lh_amygdala")]
+    rows.append(("change", "volume", "lh_amygdala"))
     rows.append(("change", "mean_connectivity", "lh_amygdala"))
     write(pd.DataFrame(rows, columns=columns), tmp_path / "group/models/change.tsv")
-    symptoms = pd.DataFrame([("symptoms_BDI", "volume", "rh_amygdala")], columns=columns)
+    symptoms = pd.DataFrame([("symptoms_BDI", "deformation", "rh_amygdala")], columns=columns)
     write(symptoms, tmp_path / "group/models/symptoms_BDI.tsv")
     edges = pd.DataFrame([("change", "connectivity", None)], columns=columns)
     write(edges, tmp_path / "group/models/change_edges.tsv")
