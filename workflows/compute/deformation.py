@@ -2,9 +2,10 @@
 
 All sessions are matched to their mean at the same time (Ashburner and Ridgway, 2013): squared
 differences of intensity, each weighed by the noise, against the roughness of the
-displacements, which add up to zero over the sessions. So no session is the reference, and two
-sessions have exactly opposite displacements. Each image is read at the composed position, in its
-own voxels, so it is interpolated once.
+flows, which add up to zero over the sessions. So no session is the reference, and the
+displacement of one of two sessions is the inverse of that of the other. Each image is read at the
+composed position, in its own voxels, so it is interpolated once. What only one session has
+seen says nothing about displacements.
 
 Points are RAS+ mm. A displacement (3, i, j, k) on the grid of the template says that what is at
 x in the template is at x + displacement in the session after its rigid alignment.
@@ -12,7 +13,7 @@ x in the template is at x + displacement in the session after its rigid alignmen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -28,6 +29,8 @@ from workflows.compute.smoothest import (
 
 NODE_MM = 2.0
 MARGIN_MM, RIM_MM = 4.0, 2.0
+EDGE_MM = 2.0
+"""The rim of a field of view counts as not seen: a displaced point must not leave it."""
 STIFFNESS = Stiffness(membrane=0.1, bending=4.0)
 """Chosen with benchmarks/structure.py: less is noisier, more hides a part of the change."""
 SMOOTH_MM = (2.0, 1.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6)
@@ -113,8 +116,16 @@ def scan_of(volume, affine, to_session):
 
 
 def frame_of(mask, affine):
-    """Frame of a brain mask (i, j, k) on an isotropic grid with its affine (4, 4)."""
-    voxel_mm = float(np.linalg.norm(affine[:3, 0]))
+    """Frame of a brain mask (i, j, k) on an isotropic RAS+ grid with its affine (4, 4).
+
+    Raises
+    ------
+    ValueError
+        The voxels are not isotropic, or their axes are not x, y and z.
+    """
+    voxel_mm = float(affine[0, 0])
+    if not (voxel_mm > 0 and np.allclose(affine[:3, :3], voxel_mm * np.eye(3), atol=1e-4)):
+        raise ValueError("affine: the grid must be isotropic with axes along x, y and z")
     distance = ndimage.distance_transform_edt(~mask, sampling=voxel_mm).astype(np.float32)
     weight = np.clip((MARGIN_MM - distance) / RIM_MM, 0, 1).astype(np.float32)
     used = np.flatnonzero(distance <= 2 * MARGIN_MM)
@@ -131,15 +142,23 @@ def deformations(scans, frame):
     ----------
     scans : list of Scan
         One per session, with about the same level of intensity. Their order decides only the
-        order of the answer (to rounding: see `Deformations` in the interface for bits).
+        order of the answer.
     frame : Frame
         Where they are compared.
+
+    Raises
+    ------
+    ValueError
+        No part of the brain was seen by all.
     """
+    seen = views(scans, frame)
+    frame = shared_frame(frame, seen)
     still = np.zeros((3, *frame.node_shape), np.float32)
     flows = [still for _ in scans]
     displacements = [displacement(still, frame) for _ in scans]
     fields = [np.zeros(frame.mask.shape, np.float32) for _ in scans]
     warped, fields = evened(read(scans, displacements, frame), fields, frame, np.inf)
+    warped = filled(warped, seen)
     if len(scans) == 1:
         return Deformations(displacements, warped, float("nan"))
     for smooth_mm in SMOOTH_MM:
@@ -147,9 +166,41 @@ def deformations(scans, frame):
         flows, moved_mm = _improved(flows, warped, (frame, smooth_mm, noise))
         displacements = [displacement(exponential(flow, frame.node_mm), frame) for flow in flows]
         warped, fields = evened(read(scans, displacements, frame), fields, frame, noise)
+        warped = filled(warped, seen)
         if smooth_mm == SMOOTH_MM[-1] and moved_mm < STOP_MM:
             break
     return Deformations(displacements, warped, session_noise(warped, frame))
+
+
+def views(scans, frame):
+    """What each scan shows (i, j, k), bool: inside its field of view, or away from the brain."""
+    answer = []
+    for scan in scans:
+        index = scan.to_voxel[:3, :3] @ frame.points + scan.to_voxel[:3, 3:]
+        edge = EDGE_MM * np.linalg.norm(scan.to_voxel[:3, :3], axis=1, keepdims=True)
+        last = np.array(scan.coefficients.shape)[:, None] - 1
+        view = np.ones(frame.mask.size, bool)
+        view[frame.used] = ((index >= edge) & (index <= last - edge)).all(axis=0)
+        answer.append(view.reshape(frame.mask.shape))
+    return answer
+
+
+def shared_frame(frame, seen):
+    """Frame whose mask all sessions saw, with weight where a session can be compared to another."""
+    n_seen = np.sum(seen, axis=0)
+    mask = frame.mask & (n_seen == len(seen))
+    if not mask.any():
+        raise ValueError("scans: no part of the brain was seen by all")
+    return replace(frame, mask=mask, weight=frame.weight * (n_seen > 1))
+
+
+def filled(images, seen):
+    """Images (i, j, k) with the mean of those that saw a place in those that did not."""
+    n_seen = np.sum(seen, axis=0)
+    parts = [np.where(view, image, 0) for image, view in zip(images, seen, strict=True)]
+    mean = np.sum(parts, axis=0) / np.maximum(n_seen, 1).astype(np.float32)
+    alone = n_seen == 0
+    return [np.where(view | alone, image, mean) for image, view in zip(images, seen, strict=True)]
 
 
 def read(scans, displacements, frame):
@@ -213,13 +264,14 @@ def _improved(flows, warped, how):
     for flow, right in zip(flows, rights, strict=False):
         right = right - STIFFNESS.force(flow, frame.node_mm)
         steps.append(solution(system, right, SOLVER_TOLERANCE))
-    steps.append(-np.sum(steps, axis=0))
+    common = np.mean(steps, axis=0)
+    steps = [steps[0], -steps[0]] if len(flows) == 2 else [step - common for step in steps]
     moved_mm = max(float(np.abs(step).max()) for step in steps)
     return [flow + step for flow, step in zip(flows, steps, strict=True)], moved_mm
 
 
 def normal_equations(warped, frame, smooth_mm, noise):
-    """Evidence (6, nodes) about displacements, and what all but the last session ask for.
+    """Evidence (6, nodes) about displacements, and what each session asks for.
 
     Parameters
     ----------
@@ -235,7 +287,8 @@ def normal_equations(warped, frame, smooth_mm, noise):
     Returns
     -------
     tuple of (array (6, nx, ny, nz), list of array (3, nx, ny, nz))
-        Per mm^2 and per mm; means over the voxels of a node.
+        Per mm^2 and per mm; means over the voxels of a node. Of two sessions only the first: the
+        other asks for the opposite.
     """
     sigma = smooth_mm / frame.voxel_mm
     mean = np.mean(warped, axis=0)
@@ -245,7 +298,7 @@ def normal_equations(warped, frame, smooth_mm, noise):
     weight = (frame.weight * trust / noise**2).astype(np.float32)
     evidence = np.stack([_on_nodes(weight * gradient[a] * gradient[b], frame) for a, b in PAIRS])
     rights = []
-    for part in away[:-1]:
+    for part in away[:1] if len(away) == 2 else away:
         pull = -weight * ndimage.gaussian_filter(part, sigma)
         rights.append(np.stack([_on_nodes(pull * slope, frame) for slope in gradient]))
     return evidence, rights
@@ -263,18 +316,22 @@ def _on_nodes(volume, frame):
 def exponential(flow, node_mm):
     """Displacement (3, nx, ny, nz), mm, of following a flow for one unit of time.
 
-    Scaling and squaring (Arsigny et al., 2006): the result has no folds, and that of the
-    negative flow is its inverse.
+    Scaling and squaring (Arsigny et al., 2006), the first step by the midpoint rule: the result
+    has no folds, and that of the negative flow is its inverse.
     """
     largest = float(np.abs(flow).max()) / node_mm
     n_squarings = int(np.ceil(np.log2(max(largest / LARGEST_STEP_NODES, 1))))
-    moved = flow / np.float32(2**n_squarings)
-    index = np.indices(flow.shape[1:], dtype=np.float32)
+    half = flow / np.float32(2 ** (n_squarings + 1))
+    moved = 2 * _further(half, half, node_mm)
     for _ in range(n_squarings):
-        places = index + moved / np.float32(node_mm)
-        later = [ndimage.map_coordinates(part, places, order=1, mode="nearest") for part in moved]
-        moved = moved + np.stack(later)
+        moved = moved + _further(moved, moved, node_mm)
     return moved
+
+
+def _further(field, moved, node_mm):
+    places = np.indices(field.shape[1:], dtype=np.float32) + moved / np.float32(node_mm)
+    parts = [ndimage.map_coordinates(part, places, order=1, mode="nearest") for part in field]
+    return np.stack(parts)
 
 
 def displacement(moved, frame):
