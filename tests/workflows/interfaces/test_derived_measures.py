@@ -97,3 +97,55 @@ def test_visits_tell_used_excluded_and_broken_apart():
     visits = visit_table(ledger, {("01", "post", "bold"): "no file"}).set_index("session_id")
     assert visits["status"].to_dict() == {"pre": "used", "post": "broken", "fu": "excluded"}
     assert visits["reason"].to_dict() == {"pre": "", "post": "no file", "fu": "wrong TR"}
+
+
+def write_anatomy(folder, stem, without=()):
+    regions = pd.DataFrame({"region": ["b", "c", "a"], "structure": ["cortex", "other", "cortex"]})
+    volumes = regions.assign(
+        volume=[1.0, 2, np.nan],
+        deformation=[4.0, 5, np.nan],
+        residual=[2.5, 1.1, 1],
+        volume_standard_error=[0.1, 0.2, 0.3],
+        deformation_standard_error=[0.4, np.nan, 0.6],
+    )
+    volumes = volumes.drop(columns=list(without), errors="ignore")
+    write_table(volumes, folder / f"{stem}_atlas-A_desc-volume_morph.tsv")
+    lines = regions[::-1].assign(thickness=[2.5, np.nan, 3.5], thickness_standard_error=0.05)
+    lines = lines.drop(columns=list(without), errors="ignore")
+    write_table(lines, folder / f"{stem}_atlas-A_desc-thickness_morph.tsv")
+    totals = pd.DataFrame({"measure": ["brain_ml", "icv_ml"], "value": [1100.0, 1400]})
+    write_table(totals, folder / f"{stem}_desc-tissue_morph.tsv")
+
+
+def anatomy_ledger():
+    return ledger_of("sub-01_ses-pre").assign(modality="T1w", run="sub-01_ses-pre_T1w")
+
+
+def test_values_errors_and_quality_of_a_region_stay_together(tmp_path, read):
+    write_anatomy(tmp_path, "sub-01_ses-pre")
+    found = read(anatomy_ledger()).measures.set_index(["measure", "region"])
+    rows = found[["value", "standard_error", "unit", "qc"]]
+    assert rows.loc[("deformation", "b")].tolist() == [4, 0.4, "ml", "residual"]
+    assert rows.loc[("volume", "c")].tolist() == [2, 0.2, "ml", "ok"]
+    assert rows.loc[("volume", "a"), "qc"] == "missing"
+    assert np.isnan(rows.loc[("volume", "a"), "standard_error"])
+    assert rows.loc[("thickness", "a")].tolist() == [2.5, 0.05, "mm", "ok"]
+    assert rows.loc[("thickness", "b")].tolist() == [3.5, 0.05, "mm", "residual"]
+    assert ("thickness", "c") not in rows.index
+    assert rows.loc[("tissue_volume", "brain"), "value"] == 1100
+
+
+@pytest.mark.parametrize("column", ["deformation", "residual", "volume_standard_error"])
+def test_tables_of_an_older_version_are_to_be_made_again(tmp_path, read, column):
+    write_anatomy(tmp_path, "sub-01_ses-pre", without=[column])
+    found = read(anatomy_ledger())
+    text = f"sub-01_ses-pre_atlas-A_desc-volume_morph.tsv has no {column}"
+    assert found.broken == {("01", "pre", "T1w"): text}
+    assert found.problems[0].what_to_do == "run the participant level for this participant again"
+
+
+def test_thickness_may_have_no_standard_error(tmp_path, read):
+    write_anatomy(tmp_path, "sub-01_ses-pre", without=["thickness_standard_error"])
+    found = read(anatomy_ledger()).measures.query("measure == 'thickness'")
+    assert found["value"].tolist() == [2.5, 3.5]
+    assert found["standard_error"].isna().all()
