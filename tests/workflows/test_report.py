@@ -236,6 +236,19 @@ def test_the_page_of_the_group_is_complete_escaped_and_small(study):
     assert path.stat().st_size < 10e6
 
 
+def test_families_that_lack_as_many_people_for_one_reason_share_a_line(study):
+    out = study(model_rows([0.5] * 3), flow=True)
+    flow = pd.read_csv(out / "group" / "flow.tsv", sep="\t")
+    lost = [("T1w volume A", 2, "no scan"), ("T1w thickness A", 2, "no scan")]
+    lost += [("T1w tissue_volume", 3, "no scan")]
+    rows = [("not analysed", detail, "CBT", n, reason) for detail, n, reason in lost]
+    more = pd.DataFrame(rows, columns=flow.columns)
+    write_table(pd.concat([flow, more]), out / "group" / "flow.tsv")
+    text = page_of(write_group_report(out)).text
+    assert "T1w volume A, T1w thickness A: 2, no scan (CBT)" in text
+    assert "T1w tissue_volume: 3, no scan (CBT)" in text
+
+
 def test_regions_of_the_atlas_are_painted_and_marked(study):
     rows = model_rows([0.01, 0.8, 0.7], atlas="DesikanKilliany")
     page = page_of(write_group_report(study(rows)))

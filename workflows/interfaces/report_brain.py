@@ -17,7 +17,7 @@ from workflows.interfaces.group_results import GroupResults
 from workflows.interfaces.report_pages import Chapter, Line, Part, lines_of
 from workflows.interfaces.report_tables import sheets
 
-MAX_PLANNED, MAX_OTHER, MAX_EDGES = 6, 10, 4
+MAX_PLANNED, MAX_OTHER, MAX_EDGES = 6, 12, 4
 SINGLE_EDGES = (
     "A network is tested as a whole: which single connections in it changed cannot be named."
 )

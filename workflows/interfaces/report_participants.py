@@ -122,11 +122,11 @@ def _lost(results):
     if not len(flow):
         return Part()
     rows = flow[flow["reason"].fillna("") != ""]
-    said = [
-        f"{cell_text(row.detail)}: {cell_text(float(row.n))}, {row.reason}"
-        + (f" ({row.arm})" if row.arm != "all" else "")
-        for row in rows.itertuples()
-    ]
+    said = []
+    for (n, reason, arm), alike in rows.groupby(["n", "reason", "arm"], sort=False):
+        names = ", ".join(dict.fromkeys(cell_text(detail) for detail in alike["detail"]))
+        of = f" ({arm})" if arm != "all" else ""
+        said.append(f"{names}: {cell_text(float(n))}, {reason}{of}")
     return Part("Why participants are missing", lines=lines_of(said))
 
 
