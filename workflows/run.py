@@ -178,7 +178,7 @@ def study_atlas(options: Options, settings: Settings, console: Console) -> Atlas
     def run(workflow: Workflow) -> None:
         options.work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=options.work_dir) as folder:
-            crash_dir = Path(folder) / "crash"
+            crash_dir = options.output_dir / "logs" / "atlas" / Path(folder).name
             workflow.base_dir = folder
             workflow.config = execution_config(options, crash_dir)
             run_graph(workflow, {workflow.name: "atlas"}, (options, console), LOGGER.info)

@@ -47,6 +47,8 @@ def test_an_atlas_that_cannot_be_carried_ends_the_call_with_its_own_error(option
     monkeypatch.setattr(run, "standard_atlas", carried_by("fail"))
     with pytest.raises(DatasetError, match=r"carry: a\.nii\.gz: broken; copy it again"):
         study_atlas(options, Settings(), CONSOLE)
+    assert len(list(options.output_dir.glob("logs/atlas/*/crash-*carry*.txt"))) == 1
+    assert list(options.work_dir.iterdir()) == []
 
 
 @pytest.fixture
