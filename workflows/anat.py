@@ -44,7 +44,7 @@ TEMPLATE_FIELDS = (
 SEGMENTED_FIELDS = ("session_gm_files", "session_dseg_files")
 SHARE_FIELDS = ("session_gm_files", "session_tissue_files")
 FOLLOWED = ("warped", "jacobian")
-DEFORMED_FIELDS = ("warped_files", "jacobian_files", "brain_file", "noise")
+DEFORMED_FIELDS = ("warped_files", "jacobian_files", "brain_file", "noise", "left_noise")
 MNI_FIELDS = ("template2mni_xfm", "mni2template_xfm", "template_mni_file")
 REGION_FIELDS = ("template_atlas_file", "morph_files", "tissue_files")
 THICKNESS_FIELDS = ("thickness_files", "template_thickness_file")
@@ -317,14 +317,14 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
 
     inputnode: `brain_file`, `gm_file`, `wm_file`, `csf_file`, `mask_file`, `mni2template_xfm`,
     `template2mni_xfm`, `ventricles_prior_file` of the template; `warped_files`, `jacobian_files`,
-    `session_gm_files`, `session_tissue_files`, `view_files` and their `noise`; `atlas_file`
-    (MNI), `atlas_labels_file`. outputnode: `template_atlas_file`; `seen_files`, `morph_files`,
-    `tissue_files` in the order of `warped_files`.
+    `session_gm_files`, `session_tissue_files`, `view_files`, their `noise` and `left_noise`;
+    `atlas_file` (MNI), `atlas_labels_file`. outputnode: `template_atlas_file`; `seen_files`,
+    `morph_files`, `tissue_files` in the order of `warped_files`.
     """
     workflow = Workflow(name)
     of_template = ["brain_file", *TISSUES, "mask_file", "ventricles_prior_file"]
-    of_sessions = ["warped_files", "jacobian_files", "view_files", "noise", *SHARE_FIELDS]
-    given = [*of_template, "mni2template_xfm", "template2mni_xfm", *of_sessions]
+    given = [*of_template, "mni2template_xfm", "template2mni_xfm", "view_files", *SHARE_FIELDS]
+    given += [field for field in DEFORMED_FIELDS if field != "brain_file"]
     inputnode = Node(IdentityInterface([*given, "atlas_file", "atlas_labels_file"]), "inputnode")
     outputnode = Node(IdentityInterface([*REGION_FIELDS, "seen_files"]), "outputnode")
     labels = Node(ApplyWarp(interpolation="NN"), "labels", mem_gb=0.6)
@@ -339,9 +339,9 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
         name="volumes",
         mem_gb=0.6,
     )
-    tissues = [(field, field) for field in (*TISSUES, "mask_file")]
+    tissues = [(field, field) for field in (*TISSUES, "mask_file", "ventricles_prior_file")]
     to_mni = [("atlas_file", "reference_file"), ("template2mni_xfm", "xfm_files")]
-    images = [("csf_file",) * 2, ("mask_file",) * 2, ("noise",) * 2]
+    images = [("csf_file",) * 2, ("mask_file",) * 2]
     shares = [("session_gm_files", "gm_file"), ("session_tissue_files", "tissue_file")]
     mni_atlas = [("atlas_file", "mni_atlas_file"), ("atlas_labels_file", "labels_file")]
     workflow.connect(
@@ -354,12 +354,13 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
             (view, view_mni, [("out_file", "in_file")]),
             (inputnode, view_mni, to_mni),
             (inputnode, tissue, [*tissues, ("jacobian_files", "jacobian_file")]),
-            (inputnode, tissue, [("ventricles_prior_file",) * 2]),
             (inputnode, errors, [*images, *((field, f"{name}s") for field, name in shares)]),
             (inputnode, errors, [("warped_files",) * 2, ("atlas_labels_file", "labels_file")]),
+            (inputnode, errors, [("noise", "noise")]),
             (atlas, errors, [("out_file", "atlas_file")]),
             (inputnode, volumes, [*images, ("brain_file",) * 2, *shares, *mni_atlas]),
             (inputnode, volumes, [(f"{name}_files", f"{name}_file") for name in FOLLOWED]),
+            (inputnode, volumes, [("left_noise", "noise")]),
             (errors, volumes, [("out_file", "errors_file")]),
             (atlas, volumes, [("out_file", "atlas_file")]),
             (view_mni, volumes, [("out_file", "mni_view_file")]),

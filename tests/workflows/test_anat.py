@@ -63,6 +63,8 @@ def test_volumes_are_of_the_grey_matter_of_each_session_deformation_is_of_the_te
         "inputnode.session_gm_files > errors.gm_files",
         "inputnode.session_tissue_files > errors.tissue_files",
         "inputnode.noise > errors.noise",
+        "inputnode.left_noise > volumes.noise",
+        "inputnode.ventricles_prior_file > tissue.ventricles_prior_file",
         "errors.out_file > volumes.errors_file",
     } <= edges(workflow)
     volumes = workflow.get_node("volumes")

@@ -96,7 +96,7 @@ class _RegionVolumesInputSpec(BaseInterfaceInputSpec):
     errors_file = File(exists=True, mandatory=True, desc="relative standard errors of a session")
     warped_file = File(exists=True, mandatory=True, desc="session in the shape of the template")
     brain_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
-    noise = traits.Float(mandatory=True, desc="standard deviation of one session's intensity")
+    noise = traits.Float(mandatory=True, desc="what noise leaves between them; 0: not known")
     atlas_file = File(exists=True, mandatory=True, desc="labels on the same grid")
     mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
     mni_atlas_file = File(exists=True, mandatory=True, desc="labels in MNI")

@@ -55,6 +55,7 @@ class _SessionDeformationsOutputSpec(TraitedSpec):
     warped_files = traits.List(File(), desc="sessions in the shape of the template, brain only")
     brain_file = File(desc="mean of the warped sessions, brain only")
     noise = traits.Float(desc="standard deviation of one session's intensity; 0: one session")
+    left_noise = traits.Float(desc="that of a session about the mean of all, which it is part of")
 
 
 class SessionDeformations(SimpleInterface):
@@ -73,8 +74,14 @@ class SessionDeformations(SimpleInterface):
             self._results[f"{name}_files"] = save_list(images, affine, folder / name)
         brain = np.mean(volumes["warped"], axis=0)
         self._results |= save_volumes({"brain_file": brain}, affine, folder)
-        self._results["noise"] = float(np.nan_to_num(found.noise))
+        self._results |= noise_levels(found)
         return runtime
+
+
+def noise_levels(found):
+    """Standard deviation of one session, and about the mean of all sessions; 0 for one session."""
+    noise, n_sessions = float(np.nan_to_num(found.noise)), len(found.warped)
+    return {"noise": noise, "left_noise": noise * np.sqrt(1 - 1 / n_sessions)}
 
 
 def session_volumes(found, mask, affine):

@@ -101,6 +101,8 @@ def test_warped_sessions_are_alike_without_skull_and_the_brain_is_their_mean(def
     assert slow[0][DISTANCE < 6].std() < 0.5 * slow[1][DISTANCE < 6].std()
     assert brain[DISTANCE < 6].mean() == pytest.approx(100, abs=5)
     assert deformed.noise == pytest.approx(0.85, rel=0.2)
+    left = 1.4826 * np.median(np.abs(two - brain)[MASK])
+    assert deformed.left_noise == pytest.approx(left, rel=0.02)
 
 
 def test_swapped_sessions_give_swapped_files(sessions, deformed, tmp_path):
@@ -122,7 +124,7 @@ def test_one_session_has_no_displacement_and_no_noise(sessions, tmp_path):
     found = run(SessionDeformations, tmp_path / "node", **single)
     assert not load_volume(found.displacement_files[0])[0].any()
     np.testing.assert_array_equal(load_volume(found.jacobian_files[0])[0], 1)
-    assert found.noise == 0
+    assert found.noise == found.left_noise == 0
     brain, _ = load_volume(found.brain_file)
     np.testing.assert_allclose(brain[MASK], (head() + noise(1))[MASK], rtol=1e-3)
 
