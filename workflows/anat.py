@@ -44,7 +44,8 @@ TEMPLATE_FIELDS = (
 SEGMENTED_FIELDS = ("session_gm_files", "session_dseg_files")
 SHARE_FIELDS = ("session_gm_files", "session_tissue_files")
 FOLLOWED = ("warped", "jacobian")
-DEFORMED_FIELDS = ("warped_files", "jacobian_files", "brain_file", "noise", "left_noise")
+NOISE_FIELDS = ("noise", "left_noise", "voxels_per_sample")
+DEFORMED_FIELDS = ("warped_files", "jacobian_files", "brain_file", *NOISE_FIELDS)
 MNI_FIELDS = ("template2mni_xfm", "mni2template_xfm", "template_mni_file")
 REGION_FIELDS = ("template_atlas_file", "morph_files", "tissue_files")
 THICKNESS_FIELDS = ("thickness_files", "template_thickness_file")
@@ -317,7 +318,7 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
 
     inputnode: `brain_file`, `gm_file`, `wm_file`, `csf_file`, `mask_file`, `mni2template_xfm`,
     `template2mni_xfm`, `ventricles_prior_file` of the template; `warped_files`, `jacobian_files`,
-    `session_gm_files`, `session_tissue_files`, `view_files`, their `noise` and `left_noise`;
+    `session_gm_files`, `session_tissue_files`, `view_files`, their `NOISE_FIELDS`;
     `atlas_file` (MNI), `atlas_labels_file`. outputnode: `template_atlas_file`; `seen_files`,
     `morph_files`, `tissue_files` in the order of `warped_files`.
     """
@@ -356,7 +357,7 @@ def init_regions_wf(settings: AnatSettings, name: str = "regions_wf") -> Workflo
             (inputnode, tissue, [*tissues, ("jacobian_files", "jacobian_file")]),
             (inputnode, errors, [*images, *((field, f"{name}s") for field, name in shares)]),
             (inputnode, errors, [("warped_files",) * 2, ("atlas_labels_file", "labels_file")]),
-            (inputnode, errors, [("noise", "noise")]),
+            (inputnode, errors, [("noise",) * 2, ("voxels_per_sample",) * 2]),
             (atlas, errors, [("out_file", "atlas_file")]),
             (inputnode, volumes, [*images, ("brain_file",) * 2, *shares, *mni_atlas]),
             (inputnode, volumes, [(f"{name}_files", f"{name}_file") for name in FOLLOWED]),

@@ -59,7 +59,8 @@ class Frame:
 
     `weight` (i, j, k) is 1 in the brain and falls to 0 outside of it; `used` are the flat numbers
     of the voxels that are read, `points` (3, n_used) their places in mm; a node stands for
-    `factor`^3 voxels.
+    `factor`^3 voxels. Where the voxels of the sessions are larger than those of the template,
+    `voxels_per_sample` of these hold one independent value.
     """
 
     mask: np.ndarray
@@ -68,6 +69,11 @@ class Frame:
     points: np.ndarray
     voxel_mm: float
     factor: int
+    voxels_per_sample: float = 1.0
+
+    def variance(self, noise):
+        """Variance of the intensity that each voxel would have if all were independent."""
+        return noise**2 * self.voxels_per_sample
 
     @property
     def node_mm(self):
@@ -115,8 +121,10 @@ def scan_of(volume, affine, to_session):
     return Scan(coefficients, np.linalg.inv(affine) @ to_session)
 
 
-def frame_of(mask, affine):
+def frame_of(mask, affine, voxels_per_sample=1.0):
     """Frame of a brain mask (i, j, k) on an isotropic RAS+ grid with its affine (4, 4).
+
+    `voxels_per_sample` is how many of its voxels hold one independent value, 1 or more.
 
     Raises
     ------
@@ -132,7 +140,8 @@ def frame_of(mask, affine):
     index = np.array(np.unravel_index(used, mask.shape), dtype=np.float32)
     points = affine[:3, :3] @ index + affine[:3, 3:]
     factor = max(1, round(NODE_MM / voxel_mm))
-    return Frame(mask, weight, used, points.astype(np.float32), voxel_mm, factor)
+    places = points.astype(np.float32)
+    return Frame(mask, weight, used, places, voxel_mm, factor, voxels_per_sample)
 
 
 def deformations(scans, frame):
@@ -295,7 +304,7 @@ def normal_equations(warped, frame, smooth_mm, noise):
     gradient = np.gradient(ndimage.gaussian_filter(mean, sigma), frame.voxel_mm)
     away = [image - mean for image in warped]
     trust = np.mean([1 / (1 + (part / (OUTLIER_SD * noise)) ** 2) for part in away], axis=0)
-    weight = (frame.weight * trust / noise**2).astype(np.float32)
+    weight = (frame.weight * trust / frame.variance(noise)).astype(np.float32)
     evidence = np.stack([_on_nodes(weight * gradient[a] * gradient[b], frame) for a, b in PAIRS])
     rights = []
     for part in away[:1] if len(away) == 2 else away:

@@ -25,6 +25,9 @@ from workflows.compute.smoothest import smoothness_system, solution
 REACH_NODES = 8
 SIDE_MULTIPLE = 8
 ROUGH_TOLERANCE = 0.1
+UNEXPLAINED = 1.45
+"""Errors of simulated rescans relative to those that the noise alone makes: interpolation and bias
+fields leave more (benchmarks/structure.py)."""
 INTERPOLATED_SD = 0.816
 """What cubic splines leave of the standard deviation of white noise, over all places in a voxel."""
 
@@ -61,13 +64,14 @@ def deformation_noise(warped, frame: Frame, noise):
     evidence, _ = normal_equations(warped, frame, SMOOTH_MM[-1], noise)
     sigma = SMOOTH_MM[-1] / frame.voxel_mm
     mean = np.mean(warped, axis=0)
-    weight = frame.weight / np.float32(noise**2)
+    weight = frame.weight / np.float32(frame.variance(noise))
     slopes = np.zeros((3, *(n * frame.factor for n in frame.node_shape)), np.float32)
     inside = tuple(slice(n) for n in mean.shape)
     gradient = np.gradient(ndimage.gaussian_filter(mean, sigma), frame.voxel_mm)
     for axis, slope in enumerate(gradient):
         slopes[(axis, *inside)] = weight * slope
-    return Noise(evidence, slopes, noise / INTERPOLATED_SD, sigma, frame.factor, frame.node_mm)
+    size = np.sqrt(frame.variance(noise)) / INTERPOLATED_SD
+    return Noise(evidence, slopes, float(size), sigma, frame.factor, frame.node_mm)
 
 
 def expansion_functional(weight, noise: Noise):
@@ -131,7 +135,8 @@ def functional_error(functional, noise: Noise):
     for slope, part in zip(noise.slopes[(slice(None), *fine)], response, strict=True):
         pulled += slope * part.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
     blurred = ndimage.gaussian_filter(pulled, noise.sigma)
-    return float(noise.size / factor**3 * np.sqrt((blurred**2).sum(dtype=float)))
+    size = UNEXPLAINED * noise.size / factor**3
+    return float(size * np.sqrt((blurred**2).sum(dtype=float)))
 
 
 def _block_sums(volume, factor):

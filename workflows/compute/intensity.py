@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+THICK_BLUR = 0.6
+
 
 def robust_scale(volume, mask, target):
     """Factor that brings the 75th percentile inside a mask to a target.
@@ -32,7 +34,7 @@ def robust_scale(volume, mask, target):
 
 
 def shared_blur(voxel_mm):
-    """Standard deviations (n_sessions, 3), voxels, that make all sessions as sharp as the coarsest.
+    """Standard deviations (n_sessions, 3), voxels, of blurs that make all sessions comparable.
 
     Parameters
     ----------
@@ -42,12 +44,32 @@ def shared_blur(voxel_mm):
     Returns
     -------
     array
-        0 where a session has the largest voxels. The full width at half maximum of a Gaussian
-        stands for the width of a voxel.
+        Along each axis all sessions become as sharp as the one with the largest voxels there (the
+        full width at half maximum of a Gaussian stands for the width of a voxel). Along an axis
+        with larger voxels than the smallest of all, slices lie elsewhere in each session, and
+        between them nothing is known: there the images are blurred by `THICK_BLUR` voxels more.
+        0 where all voxels are equal and isotropic.
     """
     voxel_mm = np.asarray(voxel_mm, float)
-    missing_mm = np.sqrt(np.maximum(voxel_mm.max(axis=0) ** 2 - voxel_mm**2, 0))
-    return missing_mm / np.sqrt(8 * np.log(2)) / voxel_mm
+    largest = voxel_mm.max(axis=0)
+    sharpness = (largest**2 - voxel_mm**2) / (8 * np.log(2))
+    slices = THICK_BLUR**2 * (largest**2 - voxel_mm.min() ** 2)
+    return np.sqrt(np.maximum(sharpness + slices, 0)) / voxel_mm
+
+
+def voxels_per_sample(voxel_mm, blurs, template_mm):
+    """Voxels of the template that hold one independent value of the sessions, 1 or more.
+
+    Parameters
+    ----------
+    voxel_mm, blurs : array, (n_sessions, 3)
+        Voxel sizes, and the blurs of `shared_blur`.
+    template_mm : float
+        Voxel size of the template.
+    """
+    voxel_mm = np.asarray(voxel_mm, float)
+    widths_mm = voxel_mm * np.sqrt(1 + 8 * np.log(2) * np.asarray(blurs) ** 2)
+    return float(np.prod(np.maximum(widths_mm.max(axis=0) / template_mm, 1)))
 
 
 def blurred(volume, sigma_voxels):

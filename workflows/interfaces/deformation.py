@@ -25,7 +25,7 @@ from workflows.compute.deformation_error import (
     scatter_error,
 )
 from workflows.compute.geometry import jacobian_determinant
-from workflows.compute.intensity import blurred, shared_blur
+from workflows.compute.intensity import blurred, shared_blur, voxels_per_sample
 from workflows.interfaces.atlas import read_labels, session_share
 from workflows.interfaces.volumes import (
     load_labels,
@@ -56,6 +56,7 @@ class _SessionDeformationsOutputSpec(TraitedSpec):
     brain_file = File(desc="mean of the warped sessions, brain only")
     noise = traits.Float(desc="standard deviation of one session's intensity; 0: one session")
     left_noise = traits.Float(desc="that of a session about the mean of all, which it is part of")
+    voxels_per_sample = traits.Float(desc="voxels of the template with one independent value")
 
 
 class SessionDeformations(SimpleInterface):
@@ -67,7 +68,9 @@ class SessionDeformations(SimpleInterface):
     def _run_interface(self, runtime):
         fields, folder = self.inputs, Path(runtime.cwd)
         mask, affine = load_mask(fields.mask_file), nib.load(fields.mask_file).affine
-        found = deformations(session_scans(fields), frame_of(mask, affine))
+        scans, n_voxels = session_scans(fields, voxel_size_mm(affine).mean())
+        found = deformations(scans, frame_of(mask, affine, n_voxels))
+        self._results["voxels_per_sample"] = n_voxels
         volumes = session_volumes(found, mask, affine)
         check_folds(volumes["jacobian"], mask)
         for name, images in volumes.items():
@@ -94,8 +97,8 @@ def session_volumes(found, mask, affine):
     }
 
 
-def session_scans(fields):
-    """Scans of the session images, all as sharp as the one with the largest voxels."""
+def session_scans(fields, template_mm):
+    """Scans of the session images, all equally sharp, and `voxels_per_sample` of the template."""
     volumes, affines = zip(*map(load_volume, fields.in_files), strict=True)
     sizes = np.array([voxel_size_mm(affine) for affine in affines])
     blurs = shared_blur(sizes)
@@ -104,7 +107,8 @@ def session_scans(fields):
         for volume, scale, blur in zip(volumes, fields.scales, blurs, strict=True)
     ]
     places = map(np.loadtxt, fields.xfm_files)
-    return [scan_of(*parts) for parts in zip(smooth, affines, places, strict=True)]
+    scans = [scan_of(*parts) for parts in zip(smooth, affines, places, strict=True)]
+    return scans, voxels_per_sample(sizes, blurs, template_mm)
 
 
 def check_folds(jacobians, mask):
@@ -138,6 +142,7 @@ class _RegionErrorsInputSpec(BaseInterfaceInputSpec):
     atlas_file = File(exists=True, mandatory=True, desc="regions on the template")
     labels_file = File(exists=True, mandatory=True, desc="table: index, name, ...")
     noise = traits.Float(mandatory=True, desc="standard deviation of one session's intensity")
+    voxels_per_sample = traits.Float(mandatory=True, desc="of the template: one independent value")
 
 
 class _RegionErrorsOutputSpec(TraitedSpec):
@@ -167,7 +172,8 @@ def deformation_error(fields, labels, indices):
         return np.full(len(indices), np.nan)
     mask, (fluid, affine) = load_mask(fields.mask_file), load_volume(fields.csf_file)
     warped = [load_volume(file)[0] for file in fields.warped_files]
-    noise = deformation_noise(warped, frame_of(mask, affine), fields.noise)
+    frame = frame_of(mask, affine, fields.voxels_per_sample)
+    noise = deformation_noise(warped, frame, fields.noise)
     tissue = np.where(mask, 1 - fluid, 0)
     weights = (np.where(labels == index, tissue, 0) for index in indices)
     return np.array(

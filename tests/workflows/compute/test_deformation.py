@@ -11,6 +11,7 @@ from workflows.compute.deformation import (
     exponential,
     filled,
     frame_of,
+    normal_equations,
     read,
     scan_of,
     session_noise,
@@ -298,3 +299,12 @@ def test_slow_differences_are_taken_out_and_remembered():
     np.testing.assert_allclose(ratio, 1.1, rtol=0.01)
     again, _ = evened([flat, 1.1 * flat], fields, FRAME, 1.0)
     np.testing.assert_allclose(again[0][CORE], again[1][CORE], rtol=1e-3)
+
+
+def test_voxels_that_share_one_value_say_less():
+    images = [np.roll(FRAME.mask.astype(np.float32) * 100, shift, 0) for shift in (0, 1)]
+    shared = frame_of(MASK, AFFINE, 4.0)
+    alone, _ = normal_equations(images, FRAME, 1.0, 2.0)
+    less, _ = normal_equations(images, shared, 1.0, 2.0)
+    assert alone.any()
+    np.testing.assert_allclose(less, alone / 4, rtol=1e-5)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from workflows.compute.intensity import blurred, robust_scale, shared_blur, volume_problem
+from workflows.compute.intensity import (
+    blurred,
+    robust_scale,
+    shared_blur,
+    volume_problem,
+    voxels_per_sample,
+)
 
 GENERATOR = np.random.default_rng(0)
 REFERENCE = 100 + GENERATOR.normal(size=(24, 24, 24)).astype(np.float32)
@@ -21,11 +27,20 @@ def test_scale_needs_a_mask_and_positive_intensities():
 
 
 def test_the_finer_session_is_blurred_by_what_it_lacks_along_each_axis():
-    sizes = [[1.0, 1.0, 3.0], [1.25, 0.5, 3.0]]
-    found = shared_blur(sizes)
-    width = np.array([[0.75, 0, 0], [0, np.sqrt(0.75) / 0.5, 0]])
-    np.testing.assert_allclose(found, width / 2.3548200450309493)
-    np.testing.assert_array_equal(shared_blur(sizes[:1]), np.zeros((1, 3)))
+    found = shared_blur([[1.0, 1.0, 3.0], [1.0, 1.0, 1.0]])
+    # full width at half maximum: sqrt(9 - 1) mm; and .6 x sqrt(9 - 1) mm for thick slices
+    assert found[1].tolist() == pytest.approx(
+        [0, 0, np.hypot(2.8284271, 1.697056 * 2.35482) / 2.35482]
+    )
+    assert found[0].tolist() == pytest.approx([0, 0, 1.697056 / 3])
+
+
+def test_equal_cubes_are_not_blurred_and_each_axis_has_its_own_session():
+    np.testing.assert_array_equal(shared_blur([[1.2, 1.2, 1.2]] * 3), np.zeros((3, 3)))
+    finer, larger = shared_blur([[1.0, 1.25, 1.0], [1.5, 1.0, 1.0]])
+    assert finer[0] > larger[0] > 0
+    assert larger[1] > finer[1] > 0
+    assert finer[2] == larger[2] == 0
 
 
 def test_a_blur_spreads_along_its_own_axis_and_no_blur_changes_nothing():
@@ -54,3 +69,12 @@ def test_unusable_volumes_are_explained(volume, affine, words):
 
 def test_a_usable_volume_has_no_problem():
     assert volume_problem(np.arange(27.0).reshape(3, 3, 3), np.diag([1.0, -2, 1, 1])) == ""
+
+
+def test_thick_slices_share_their_information_among_the_voxels_of_the_template():
+    none = np.zeros((1, 3))
+    assert voxels_per_sample([[1.0, 1.0, 1.0]], none, 1.0) == 1
+    assert voxels_per_sample([[1.0, 1.0, 3.0], [1.0, 2.0, 1.0]], np.zeros((2, 3)), 1.0) == 6
+    assert voxels_per_sample([[2.0, 2.0, 2.0]], none, 2.5) == 1
+    blur = [[0, 0, 1 / np.sqrt(8 * np.log(2))]]
+    assert voxels_per_sample([[1.0, 1.0, 3.0]], blur, 1.0) == pytest.approx(3 * np.sqrt(2))

@@ -161,6 +161,8 @@ def regions(sessions, deformed, tmp_path):
         "atlas_file": save_volume(labels, AFFINE, tmp_path / "atlas.nii.gz"),
         "labels_file": str(tmp_path / "labels.tsv"),
         "noise": deformed.noise,
+        "voxels_per_sample": deformed.voxels_per_sample,
+        "voxels_per_sample": 1.0,
     }
 
 
