@@ -34,7 +34,7 @@ def changes_in(bench: Bench, run: Run) -> pd.DataFrame:
     """Change of each region in a run of a pair, found and true, by measure; empty if not run.
 
     Columns of the truth, and head, kind, pair, measure, found, true (percent; mm for thickness) and
-    error, standard_error (percent).
+    error, standard_error in the same unit.
     """
     folder, pair = bench.run_folder(run), run.sessions[0][0]
     if not (folder / "usage.json").exists():
@@ -51,9 +51,13 @@ def changes_in(bench: Bench, run: Run) -> pd.DataFrame:
                 standard_error=200 * noise / (first + second)
             )
         )
-    first, second = (read_table(folder / f"thickness{i}.tsv")["thickness"] for i in range(2))
+    lengths = [read_table(folder / f"thickness{i}.tsv") for i in range(2)]
+    first, second = (table["thickness"] for table in lengths)
+    noise = np.hypot(*(table["thickness_standard_error"] for table in lengths))
     true = truth["thickness1"] - truth["thickness0"]
-    rows.append(truth.assign(measure="thickness", found=second - first, true=true))
+    rows.append(
+        truth.assign(measure="thickness", found=second - first, true=true, standard_error=noise)
+    )
     table = pd.concat(rows, ignore_index=True).assign(
         head=pair.head, kind=pair.kind, pair=pair.name
     )
@@ -242,33 +246,56 @@ def pair_scores(table: pd.DataFrame, measures: tuple[str, ...]) -> dict[str, flo
 def peer_rows(bench: Bench, ours: pd.DataFrame) -> tuple[dict[str, tuple], dict[str, object]]:
     """Rows of the comparison, and the scores of both on the same images.
 
-    Cpu is that of the two sessions of the null pair, without its thickness if that is not done.
+    Cpu of the peer is that of two mean sessions, once the thickness of one is done.
     """
     theirs, pair = peer_changes(bench), peer_pairs(bench)[0]
-    rows = {"peer_cpu_ratio": (np.nan, (5.0, np.inf)), "peer_error_ratio": (np.nan, 1.0)}
+    rows = {"peer_cpu_ratio": (np.nan, (5.0, np.inf)), "peer_largest_error_ratio": (np.nan, 1.0)}
     if theirs.empty:
         return rows, {}
-    folders = [bench.output / "peer" / f"{pair.name}_ses{i}" for i in range(2)]
-    steps = [json.loads((folder / "steps.json").read_text()) for folder in folders]
-    cpu_s = sum(step["cpu_s"] for session in steps for step in session.values())
+    steps = peer_steps(bench)
+    cpu_s = 2 * sum(step.mean() for step in steps.values()) if "direct" in steps else np.nan
     own = read_usage(bench.output / "runs" / pair.name)["cpu_s"]
     same = ours[ours["pair"].isin([p.name for p in peer_pairs(bench)])]
     scores = {
         "ours": pair_scores(same, (*MEASURES, "thickness")) | {"cpu_s": own},
         "peer": pair_scores(theirs, ("volume", "thickness")) | {"cpu_s": cpu_s},
-        "peer_steps_cpu_s": [{k: step["cpu_s"] for k, step in s.items()} for s in steps],
+        "peer_steps_cpu_s": {name: step.tolist() for name, step in steps.items()},
     }
-    error = scores["ours"]["null_deformation_median_pct"] / scores["peer"]["null_volume_median_pct"]
+    scores["error_ratios"] = error_ratios(scores["ours"], scores["peer"])
     rows["peer_cpu_ratio"] = (cpu_s / own, (5.0, np.inf))
-    rows["peer_error_ratio"] = (error, 1.0)
+    rows["peer_largest_error_ratio"] = (np.nanmax([*scores["error_ratios"].values()]), 1.0)
     return rows, scores
+
+
+def error_ratios(ours: dict[str, float], peer: dict[str, float]) -> dict[str, float]:
+    """Errors of our deformation (volume, for the peer) and thickness over those of the peer."""
+    names = ("null_{}_median_pct", "null_{}_worst_pct", "{}_error_sd_pct")
+    ratios = {
+        name.format("volume"): ours[name.format("deformation")] / peer[name.format("volume")]
+        for name in names
+    }
+    slopes = abs(ours["deformation_slope"] - 1), abs(peer["volume_slope"] - 1)
+    ratios["slope"] = slopes[0] / slopes[1]
+    thickness = "null_thickness_median_mm"
+    return ratios | {thickness: ours[thickness] / peer[thickness]}
+
+
+def peer_steps(bench: Bench) -> dict[str, np.ndarray]:
+    """Cpu seconds (n_sessions,) of each step of the peer, of the sessions in which it is done."""
+    files = (bench.output / "peer").glob("*/steps.json")
+    sessions = [json.loads(path.read_text()) for path in sorted(files)]
+    names = dict.fromkeys(name for session in sessions for name in session)
+    return {
+        name: np.array([steps[name]["cpu_s"] for steps in sessions if name in steps])
+        for name in names
+    }
 
 
 def interval_scores(table: pd.DataFrame) -> dict[str, float]:
     """Share of the 95 % intervals that hold the truth, and spread of error / standard error."""
     scores = {}
-    for kind in ("null", "plant"):
-        for measure in MEASURES:
+    for kind in ("null", "plant", "thin"):
+        for measure in ("thickness",) if kind == "thin" else (*MEASURES, "thickness"):
             rows = of(table, kind, measure)
             z = rows["error"] / rows["standard_error"]
             scores[f"{kind}_{measure}_coverage"] = float((z.abs() <= 1.96).mean())
