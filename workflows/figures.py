@@ -5,6 +5,11 @@ from __future__ import annotations
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
+from workflows.interfaces.change_figures import (
+    ThicknessChangeFigures,
+    ThicknessFigure,
+    VolumeChangeFigures,
+)
 from workflows.interfaces.figures import (
     AtlasFigure,
     BoldFigure,
@@ -19,6 +24,11 @@ from workflows.interfaces.figures import (
 from workflows.interfaces.save import Output
 
 PICTURE_GB = 1.0
+# Scope of outputs that every session of a participant has, in time order, but the first.
+LATER_SESSION = "later_session"
+CHANGE_INPUTS = ("template_file", "template_mask_file", "template_atlas_file")
+CHANGE_INPUTS += ("jacobian_files", "thickness_files", "template_thickness_file")
+CHANGE_FIELDS = ("thickness_figure", "volume_change_figures", "thickness_change_figures")
 
 
 def _row(field: str, desc: str, suffix: str, scope: str) -> Output:
@@ -30,7 +40,10 @@ ANAT_FIGURE_OUTPUTS = (
     _row("tissue_figure", "tissues", "T1w", "participant"),
     _row("mni_figure", "mni", "T1w", "participant"),
     _row("atlas_figure", "atlas", "T1w", "participant"),
+    _row("thickness_figure", "thickness", "T1w", "participant"),
     _row("session_figures", "session", "T1w", "session"),
+    _row("volume_change_figures", "volumechange", "T1w", LATER_SESSION),
+    _row("thickness_change_figures", "thicknesschange", "T1w", LATER_SESSION),
 )
 BOLD_FIGURE_OUTPUTS = (
     _row("edges_figure", "edges", "bold", "run"),
@@ -43,16 +56,14 @@ BOLD_FIGURE_OUTPUTS = (
 def init_anat_figures_wf(
     session_labels: tuple[str, ...], name: str = "anat_figures_wf"
 ) -> Workflow:
-    """Pictures of the anatomy; `session_labels` name `session_t1w_files` in their order.
+    """Pictures of the anatomy; `session_labels` name the files of sessions, in time order.
 
-    inputnode: `session_t1w_files`, `template_file`, `template_mask_file`,
-    `template_dseg_file`, `template_mni_file`, `template_atlas_file` (outputs of `init_anat_wf`).
+    inputnode: `session_t1w_files`, `template_head_file`, `template_dseg_file`,
+    `template_mni_file` and the inputs of `init_change_figures_wf` (outputs of `init_anat_wf`).
     outputnode: the fields of `ANAT_FIGURE_OUTPUTS`.
     """
-    template = ["template_file", "template_mask_file", "template_dseg_file"]
-    others = ["session_t1w_files", "template_mni_file", "template_atlas_file"]
-    others += ["template_head_file"]
-    inputnode = Node(IdentityInterface([*template, *others]), "inputnode")
+    own = ["session_t1w_files", "template_head_file", "template_dseg_file", "template_mni_file"]
+    inputnode = Node(IdentityInterface([*own, *CHANGE_INPUTS]), "inputnode")
     outputnode = Node(IdentityInterface([row.field for row in ANAT_FIGURE_OUTPUTS]), "outputnode")
     mask_figure = Node(MaskFigure(), "mask_figure", mem_gb=PICTURE_GB)
     tissue_figure = Node(TissueFigure(), "tissue_figure", mem_gb=PICTURE_GB)
@@ -60,6 +71,7 @@ def init_anat_figures_wf(
     atlas_figure = Node(AtlasFigure(), "atlas_figure", mem_gb=PICTURE_GB)
     titles = [f"ses-{label}" for label in session_labels]
     session_figures = Node(SessionFigures(titles=titles), "session_figures", mem_gb=PICTURE_GB)
+    changes_wf = init_change_figures_wf(session_labels)
     mask = ("template_mask_file", "mask_file")
     sessions = ("session_t1w_files", "in_files")
     brain = ("template_file", "in_file")
@@ -76,6 +88,43 @@ def init_anat_figures_wf(
             (mni_figure, outputnode, [("out_file", "mni_figure")]),
             (atlas_figure, outputnode, [("out_file", "atlas_figure")]),
             (session_figures, outputnode, [("out_files", "session_figures")]),
+            (inputnode, changes_wf, [(field, f"inputnode.{field}") for field in CHANGE_INPUTS]),
+            (changes_wf, outputnode, [(f"outputnode.{field}", field) for field in CHANGE_FIELDS]),
+        ]
+    )
+    return workflow
+
+
+def init_change_figures_wf(
+    session_labels: tuple[str, ...], name: str = "change_figures_wf"
+) -> Workflow:
+    """Pictures of thickness, and of what changed from the first session to each later one.
+
+    inputnode: the fields of `CHANGE_INPUTS`; lists in the order of `session_labels`, which is
+    that of time. outputnode: `thickness_figure`; `volume_change_figures` and
+    `thickness_change_figures`, one for each session but the first, none for a single session.
+    """
+    workflow = Workflow(name)
+    inputnode = Node(IdentityInterface(CHANGE_INPUTS), "inputnode")
+    outputnode = Node(IdentityInterface(CHANGE_FIELDS), "outputnode")
+    labels = list(session_labels)
+    thickness = Node(ThicknessFigure(), "thickness", mem_gb=PICTURE_GB)
+    volume_change = Node(
+        VolumeChangeFigures(session_labels=labels), "volume_change", mem_gb=PICTURE_GB
+    )
+    thickness_change = Node(
+        ThicknessChangeFigures(session_labels=labels), "thickness_change", mem_gb=PICTURE_GB
+    )
+    brain = [("template_file", "in_file"), ("template_mask_file", "mask_file")]
+    tables = [("thickness_files",) * 2, ("template_atlas_file", "atlas_file")]
+    workflow.connect(
+        [
+            (inputnode, thickness, [*brain, ("template_thickness_file", "thickness_file")]),
+            (inputnode, volume_change, [*brain, ("jacobian_files",) * 2]),
+            (inputnode, thickness_change, [*brain, *tables]),
+            (thickness, outputnode, [("out_file", "thickness_figure")]),
+            (volume_change, outputnode, [("out_files", "volume_change_figures")]),
+            (thickness_change, outputnode, [("out_files", "thickness_change_figures")]),
         ]
     )
     return workflow

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from bids_utils.plan import BoldRun
 from configs.settings import Settings
+from workflows.anat import init_anat_wf
 from workflows.figures import (
     ANAT_FIGURE_OUTPUTS,
     BOLD_FIGURE_OUTPUTS,
+    LATER_SESSION,
     init_anat_figures_wf,
     init_bold_figures_wf,
 )
@@ -43,3 +45,18 @@ def test_titles_of_sessions_keep_their_order_in_time():
     assert ("session_t1w_files", "in_files") in sources[("inputnode", "session_figures")]
     assert ("template_mni_file", "in_file") in sources[("inputnode", "mni_figure")]
     assert ("out_files", "session_figures") in sources[("session_figures", "outputnode")]
+
+
+def test_pictures_of_change_know_the_sessions_in_time_order_and_leave_out_the_first():
+    workflow = init_anat_figures_wf(("pre", "post", "fu"))
+    for name in ("volume_change", "thickness_change"):
+        node = workflow.get_node(f"change_figures_wf.{name}")
+        assert node.inputs.session_labels == ["pre", "post", "fu"]
+    later = {row.field for row in ANAT_FIGURE_OUTPUTS if row.scope == LATER_SESSION}
+    assert later == {"volume_change_figures", "thickness_change_figures"}
+
+
+def test_inputs_of_the_anatomical_pictures_are_outputs_of_the_anatomy():
+    wanted = init_anat_figures_wf(("pre",)).get_node("inputnode").inputs.copyable_trait_names()
+    anatomy = init_anat_wf(1, Settings()).get_node("outputnode").inputs.copyable_trait_names()
+    assert set(wanted) <= set(anatomy)

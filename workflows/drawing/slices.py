@@ -1,4 +1,4 @@
-"""Slices of a brain in three planes, with outlines or with painted regions.
+"""Slices of a brain in three planes, with outlines, painted regions or a map of values.
 
 Volumes are in RAS+ order: the first axis grows to the participant's right, the second to the
 front, the third upwards. Pictures are in neurological convention (the left of the picture is
@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from workflows.drawing.canvas import blank_figure, plain
 
@@ -24,6 +26,12 @@ SIDES = {"sagittal": ("P", "A"), "coronal": ("L", "R"), "axial": ("L", "R")}
 N_CUTS = 7
 INK = "white"
 MARK = "#00FF9C"
+UNCOLOURED = "#3A3A3A"
+HATCH = ListedColormap(["#4A4A4A", "#8C8C8C"])
+HATCH_VOXELS = 2
+# A PNG has 256 colours: fewer greys leave room for the others.
+FEW_GREYS = colormaps["gray"].resampled(48)
+MORE_OR_LESS = "PuOr_r"
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,32 @@ class Paint:
         return float(values.max()) if values.size and values.max() > 0 else 1.0
 
 
+@dataclass(frozen=True)
+class Overlay:
+    """A map of values over a volume, NaN where nothing is drawn, and its colours.
+
+    `limits` are the ends of the colours; values beyond take the colour of the end. Values
+    nearer to 0 than `faint[0]` are left out, and colours are full from `faint[1]` on. Voxels
+    of `missing` are hatched.
+    """
+
+    values: np.ndarray
+    limits: tuple[float, float]
+    unit: str
+    colours: str = MORE_OR_LESS
+    faint: tuple[float, float] = (0.0, 0.0)
+    missing: np.ndarray | None = None
+    missing_label: str = "not measured"
+
+    @property
+    def opacity(self) -> np.ndarray:
+        """How much of the colour covers the brain at each voxel, 0 to .9; 0 where NaN."""
+        none, full = self.faint
+        size = np.nan_to_num(np.abs(self.values))
+        share = (size - none) / (full - none) if full > none else (size >= none).astype(float)
+        return np.where(np.isfinite(self.values), 0.9 * np.clip(share, 0, 1), 0.0)
+
+
 def outlined_slices(
     volume: Volume, outlines: tuple[Outline, ...], focus: np.ndarray, title: str
 ) -> Figure:
@@ -84,14 +118,7 @@ def outlined_slices(
             panel.contour(outline.mask, outline.colour)
     handles = [Line2D([], [], color=o.colour, linewidth=2, label=o.label) for o in outlines]
     if handles:
-        figure.legend(
-            handles=handles,
-            loc="lower right",
-            ncols=len(handles),
-            frameon=False,
-            labelcolor=INK,
-            fontsize=9,
-        )
+        _legend(figure, *handles)
     return figure
 
 
@@ -113,26 +140,30 @@ def painted_slices(volume: Volume, paint: Paint, focus: np.ndarray, title: str) 
 
     Regions without a finite value stay dark grey.
     """
-    figure, axes = _mosaic(volume, focus, title)
-    figure.subplots_adjust(right=0.91)
+    values = painted_values(paint.labels, paint.value_by_index)
+    overlay = Overlay(values, (-paint.limit, paint.limit), paint.unit)
+    figure, panels = _mosaic(volume, focus, title)
     grey = _grey_window(volume.data, focus)
     grey.vmax = 2.5 * grey.vmax
-    norm = Normalize(-paint.limit, paint.limit)
-    painted = np.ma.masked_invalid(painted_values(paint.labels, paint.value_by_index))
+    _colour(panels, volume, grey, overlay)
+    _colour_bar(figure, overlay)
     marked = np.isin(paint.labels, paint.marked)
-    for panel in axes:
-        panel.show(volume.data, cmap="gray", norm=grey)
-        panel.show(painted, cmap="PuOr_r", norm=norm, alpha=0.9)
+    for panel in panels:
         panel.contour(marked, MARK)
-    scale = figure.add_axes((0.925, 0.2, 0.013, 0.6))
-    bar = figure.colorbar(ScalarMappable(norm, "PuOr_r"), cax=scale)
-    bar.set_label(plain(paint.unit), color=INK, fontsize=9)
-    bar.ax.tick_params(colors=INK, labelsize=8)
     if marked.any():
-        handle = Line2D([], [], color=MARK, linewidth=2, label=paint.marked_label)
-        figure.legend(
-            handles=[handle], loc="lower right", frameon=False, labelcolor=INK, fontsize=9
-        )
+        _legend(figure, Line2D([], [], color=MARK, linewidth=2, label=paint.marked_label))
+    return figure
+
+
+def mapped_slices(volume: Volume, overlay: Overlay, focus: np.ndarray, title: str) -> Figure:
+    """Slices of a brain with a map of values in colour, and a colour bar with its unit."""
+    figure, panels = _mosaic(volume, focus, title)
+    grey = _grey_window(volume.data, focus)
+    grey.vmax = 1.5 * grey.vmax
+    _colour(panels, volume, grey, overlay)
+    _colour_bar(figure, overlay)
+    if overlay.missing is not None and overlay.missing.any():
+        _legend(figure, Patch(facecolor=HATCH.colors[1], label=overlay.missing_label))
     return figure
 
 
@@ -182,6 +213,46 @@ class _Panel:
         across = left + step_x * (np.arange(flat.shape[1]) + 0.5)
         up = bottom + step_y * (np.arange(flat.shape[0]) + 0.5)
         self.axes.contour(across, up, flat, levels=[0.5], colors=[colour], linewidths=0.9)
+
+
+def _colour(panels: list[_Panel], volume: Volume, grey: Normalize, overlay: Overlay) -> None:
+    norm, opacity = Normalize(*overlay.limits), overlay.opacity
+    stripes = np.indices(volume.data.shape, sparse=True)
+    hatch = np.ma.masked_array(
+        sum(stripes) // HATCH_VOXELS % 2, mask=_nowhere(volume, overlay.missing)
+    )
+    for panel in panels:
+        alpha = plane_of(opacity, panel.plane, panel.index)
+        panel.show(volume.data, cmap=FEW_GREYS, norm=grey)
+        panel.show(hatch, cmap=HATCH, norm=Normalize(0, 1))
+        panel.show(np.nan_to_num(overlay.values), cmap=overlay.colours, norm=norm, alpha=alpha)
+
+
+def _nowhere(volume: Volume, mask: np.ndarray | None) -> np.ndarray:
+    return np.ones(volume.data.shape, dtype=bool) if mask is None else ~mask
+
+
+def _colour_bar(figure: Figure, overlay: Overlay) -> None:
+    figure.subplots_adjust(right=0.91)
+    low, high = overlay.limits
+    values = overlay.values[overlay.opacity > 0]
+    below, above = bool((values < low).any()), bool((values > high).any())
+    ends = {(True, True): "both", (True, False): "min", (False, True): "max"}
+    scale = figure.add_axes((0.925, 0.2, 0.013, 0.6))
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(low, high), overlay.colours),
+        cax=scale,
+        extend=ends.get((below, above), "neither"),
+    )
+    bar.set_label(plain(overlay.unit), color=INK, fontsize=9)
+    bar.ax.tick_params(colors=INK, labelsize=8)
+    if overlay.faint[0] > 0:
+        bar.ax.axhspan(-overlay.faint[0], overlay.faint[0], color=UNCOLOURED)
+
+
+def _legend(figure: Figure, *handles: Line2D | Patch) -> None:
+    style = {"frameon": False, "labelcolor": INK, "fontsize": 9}
+    figure.legend(handles=handles, loc="lower right", ncols=len(handles), **style)
 
 
 def _mosaic(volume: Volume, focus: np.ndarray, title: str) -> tuple[Figure, list[_Panel]]:

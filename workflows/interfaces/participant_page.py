@@ -49,6 +49,28 @@ CAPTIONS = {
         "template with the regions of the atlas in colour",
         "Good: colours fill the grey matter, and left and right look alike.",
     ),
+    "thickness": Caption(
+        "Cortical thickness",
+        "template with the thickness of the cortex in colour, blue thin to yellow thick, in mm",
+        "Good: most of the cortex has 2 to 4 mm, left and right look alike, and there is no colour "
+        "outside the grey matter.",
+    ),
+    "volumechange": Caption(
+        "Change of volume since the first session",
+        "map on the template: orange has grown, purple has shrunk, in percent",
+        "Each place is averaged over its surroundings (10 mm). Changes under 2 % have no colour; "
+        "an arrow on the scale means that some places lie beyond it. Hatched: not seen in both "
+        "sessions. Good: without a change there are only a few small spots, which are noise. "
+        "Colour all along the edge of the brain, or more on one side or end of the head, speaks "
+        "for the scanner or for motion.",
+    ),
+    "thicknesschange": Caption(
+        "Change of cortical thickness since the first session",
+        "regions on the template: orange is thicker, purple is thinner, white is unchanged, in mm",
+        "Good: most regions are nearly white. The same colour everywhere speaks for a change of "
+        "scanner, contrast or motion. Hatched: no thickness could be measured; the region keeps "
+        "its row in the tables.",
+    ),
     "edges": Caption(
         "BOLD and T1w",
         "BOLD reference with edges of the T1w brain and its white matter",
@@ -70,7 +92,8 @@ CAPTIONS = {
         "Good: left and right partners are related, and the whole is not one colour.",
     ),
 }
-ANAT_ORDER = ("mask", "tissues", "mni", "atlas")
+ANAT_ORDER = ("mask", "tissues", "mni", "atlas", "thickness")
+CHANGE_ORDER = ("volumechange", "thicknesschange")
 RUN_ORDER = ("edges", "motion", "carpet", "connectivity")
 QUALITY_TABLES = (
     "anat/*_qc.tsv",
@@ -125,6 +148,11 @@ def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ())
         anatomy=[_picture(item) for desc in ANAT_ORDER for item in _of(found, desc)],
         session_pictures=[_picture(item) for item in in_time_order(_of(found, "session"), order)],
         session_caption=CAPTIONS["session"],
+        changes=[
+            _picture(item)
+            for desc in CHANGE_ORDER
+            for item in in_time_order(_of(found, desc), order)
+        ],
         runs=run_sections(found, order),
         quality=quality_tables(folder, order),
     )
