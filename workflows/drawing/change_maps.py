@@ -35,9 +35,9 @@ def volume_change_slices(
 def thickness_slices(
     volume: Volume, thickness_mm: np.ndarray, brain: np.ndarray, title: str
 ) -> Figure:
-    """Cortical thickness (mm; NaN or 0: not drawn) on a brain: blue is thin, yellow is thick."""
+    """Cortical thickness (mm; NaN or 0: not drawn) on a brain: dark is thin, yellow is thick."""
     values = np.where(thickness_mm > 0, thickness_mm, np.nan)
-    overlay = Overlay(values, THICKNESS_MM, "thickness (mm)", "cividis")
+    overlay = Overlay(values, THICKNESS_MM, "thickness (mm)", "viridis")
     return mapped_slices(volume, overlay, brain, title)
 
 

@@ -51,7 +51,7 @@ CAPTIONS = {
     ),
     "thickness": Caption(
         "Cortical thickness",
-        "template with the thickness of the cortex in colour, blue thin to yellow thick, in mm",
+        "template with the thickness of the cortex in colour, dark thin to yellow thick, in mm",
         "Good: most of the cortex has 2 to 4 mm, left and right look alike, and there is no colour "
         "outside the grey matter.",
     ),
