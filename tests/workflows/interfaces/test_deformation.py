@@ -162,7 +162,6 @@ def regions(sessions, deformed, tmp_path):
         "labels_file": str(tmp_path / "labels.tsv"),
         "noise": deformed.noise,
         "voxels_per_sample": deformed.voxels_per_sample,
-        "voxels_per_sample": 1.0,
     }
 
 
