@@ -2,6 +2,7 @@
 
 import re
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -260,6 +261,30 @@ def test_an_atlas_that_is_not_known_only_lacks_the_brain(study):
     page = page_of(write_group_report(study(model_rows([0.01, 0.8, 0.7], atlas="Mine"))))
     assert len(page.all("img")) == 1
     assert page.all("img")[0]["alt"].startswith("Estimates with intervals of change in grey")
+
+
+@pytest.mark.parametrize("measure", ["volume", "connectivity"])
+def test_an_atlas_that_the_study_carried_has_its_brain(study, measure):
+    rows = model_rows([0.01, 0.8, 0.7], measure=measure)
+    if measure == "connectivity":
+        ends = {"region_a": [REGIONS[0], REGIONS[0], REGIONS[1]]}
+        rows = rows.assign(region=None, modality="bold", unit="z", **ends)
+        rows["region_b"] = [REGIONS[1], REGIONS[2], REGIONS[2]]
+    out = study(rows)
+    labels = np.zeros((9, 9, 9), np.int16)
+    labels[2:7, 2:7, [2, 4, 6]] = [1, 2, 3]
+    affine = np.diag([10.0, 10, 10, 1])
+    affine[:3, 3] = -40, -50, -30
+    (out / "atlas").mkdir()
+    stem = "tpl-MNI152NLin2009aSym_atlas-Mine"
+    file = out / "atlas" / f"{stem}_desc-a_dseg.nii.gz"
+    nib.Nifti1Image(labels, affine).to_filename(file)
+    write_table(
+        pd.DataFrame({"index": [1, 2, 3], "name": REGIONS}), out / "atlas" / f"{stem}_dseg.tsv"
+    )
+    shown = [image["alt"] for image in page_of(write_group_report(out)).all("img")]
+    where = "Slices of a standard brain" if measure == "volume" else "three views of a brain"
+    assert sum(where in text for text in shown) == 1
 
 
 def test_files_are_linked_beside_the_page(study):

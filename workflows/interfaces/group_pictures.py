@@ -89,7 +89,7 @@ def labelled_brain(atlas: Atlas) -> StandardBrain:
     )
 
 
-def brain_map(rows: pd.DataFrame, alpha: float, output_dir: Path | None = None) -> Picture | None:
+def brain_map(rows: pd.DataFrame, alpha: float, output_dir: Path | None) -> Picture | None:
     """Estimates painted on the regions; None where the atlas is not known."""
     standard = standard_brain(str(rows["atlas"].iloc[0]), output_dir)
     if standard is None:
@@ -171,9 +171,7 @@ def matrix_picture(rows: pd.DataFrame) -> Picture:
     )
 
 
-def connection_picture(
-    rows: pd.DataFrame, alpha: float, output_dir: Path | None = None
-) -> Picture | None:
+def connection_picture(rows: pd.DataFrame, alpha: float, output_dir: Path | None) -> Picture | None:
     """Strongest connections on a brain; None where the places of the regions are not known."""
     standard = standard_brain(str(rows["atlas"].iloc[0]), output_dir)
     top = strongest(rows, N_EDGES)

@@ -111,7 +111,7 @@ def _region_part(results, rows, folded):
     group = results.settings.group
     pictures = []
     if not folded:
-        pictures += [brain_map(own, group.alpha) for own in _terms(rows)[:1]]
+        pictures += [brain_map(own, group.alpha, results.output_dir) for own in _terms(rows)[:1]]
     pictures += [forest_picture(own, group.alpha, group.confidence) for own in _same_unit(rows)]
     formulas = dict.fromkeys(str(text) for text in rows["formula"] if text and text == text)
     said = f"Model: {'; '.join(formulas)}." if formulas else ""
@@ -127,7 +127,7 @@ def _edge_part(results, rows):
     if not rows["p"].notna().any():
         return Part()
     alpha = results.settings.group.alpha
-    pictures = [matrix_picture(rows), connection_picture(rows, alpha)]
+    pictures = [matrix_picture(rows), connection_picture(rows, alpha, results.output_dir)]
     own = [
         Line(finding.sentence, finding.caution)
         for finding in results.findings
