@@ -8,12 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import nibabel as nib
+import pandas as pd
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_utils.derivatives import write_table
 from bids_utils.names import build_name
 from configs.atlases import HOME_SPACE, Atlas, atlas_digest
+from configs.label_tables import read_label_table
 from workflows.interfaces.atlas_space import BrainMatch, CarryLabels, SaveAtlas, check_atlas
 from workflows.interfaces.registration import (
     ApplyWarp,
@@ -60,14 +62,24 @@ def standard_atlas(atlas: Atlas, output_dir: Path, run: Callable[[Workflow], Non
     """
     table = check_atlas(atlas)
     labels_file = carried_file(atlas, output_dir).with_name(_name(atlas, (), ".tsv"))
-    write_table(table, labels_file, LABEL_DICTIONARY)
     ready = replace(atlas, labels_file=labels_file, structure=None, sides=())
+    if not _is_written(table, ready):  # nodes that read a new file would run again
+        write_table(table, labels_file, LABEL_DICTIONARY)
     if not is_carried(atlas):
         return ready
     carried = carried_file(atlas, output_dir)
     if not carried.is_file():
         run(init_atlas_wf(atlas, carried))
     return replace(ready, file=carried, space=HOME_SPACE, resolution_mm=FINEST_MM, brain_file=None)
+
+
+def _is_written(table: pd.DataFrame, atlas: Atlas) -> bool:
+    """Whether the table of an atlas on disk holds the same regions."""
+    if not atlas.labels_file.is_file():
+        return False
+    both = (read_label_table(atlas), table)
+    kept, made = (part.astype(object).where(part.notna(), None) for part in both)
+    return kept.equals(made)
 
 
 def is_carried(atlas: Atlas) -> bool:

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import nibabel as nib
@@ -53,6 +54,18 @@ def test_a_fine_atlas_in_the_space_of_the_images_stays_where_it_is(atlas, tmp_pa
     table = read_table(ready.labels_file)
     assert table.columns.tolist() == ["index", "name", "hemisphere", "structure"]
     assert table["name"].tolist() == ["b", "a"]
+
+
+@pytest.mark.parametrize("names", ["index\tlabel\n2\tb\n1\ta\n", "index\tname\n2\t07\n1\ta\n"])
+def test_a_table_that_is_there_is_written_again_only_if_it_differs(atlas, tmp_path, names):
+    written = standard_atlas(atlas(1.0, names=names), tmp_path, refuse).labels_file
+    os.utime(written, (1e9, 1e9))
+    assert standard_atlas(atlas(1.0, names=names), tmp_path, refuse).labels_file == written
+    assert written.stat().st_mtime == 1e9
+    renamed = atlas(1.0, names=names.replace("\ta", "\tc"))
+    assert standard_atlas(renamed, tmp_path, refuse).labels_file == written
+    assert written.stat().st_mtime > 1e9
+    assert read_table(written)["name"].tolist()[1] == "c"
 
 
 def made_by(runs):
