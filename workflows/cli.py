@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bids_utils.errors import PipelineError
 
 if TYPE_CHECKING:
-    from workflows.run import Options
+    from workflows.options import Options
 
 DESCRIPTION = """\
 From MRI before and after treatment (BIDS) to regional brain change, its uncertainty and its
@@ -135,7 +135,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from workflows.run import Options
+    from workflows.options import Options
 
     values = vars(arguments) | {
         "bids_dir": arguments.bids_dir.absolute(),
