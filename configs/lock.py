@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bids_utils.derivatives import write_json
 from bids_utils.errors import DatasetError, SettingsError
+from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import GroupSettings, Section, Settings
 
 LOCK_FILE = "analysis_lock.json"
@@ -87,6 +88,11 @@ def shared_settings(settings: Settings) -> dict[str, object]:
     found = settings.model_dump(mode="json")
     # the list of exclusions is an input: what it says counts, not where it lies
     found["sessions"].pop("exclude")
+    # the table of repeated scans judges the change of people; no analysis reads it
+    found["group"].pop("rescan")
+    # of the atlas the content counts too, not where it lies
+    atlas = chosen_atlas(settings.atlas)
+    found["atlas"] = {"name": atlas.name, "sha256": atlas_digest(atlas)}
     cohort = {name: value for name, value in found["group"].items() if name not in UNNAMED}
     return found | {"group": cohort}
 

@@ -97,10 +97,6 @@ def test_what_decides_everything_makes_everything_exploratory(locked):
     ("section", "what"),
     [
         (
-            {"atlas": AtlasSettings(name="Schaefer")},
-            "atlas.name was locked as 'DesikanKilliany' and is 'Schaefer' now",
-        ),
-        (
             {"func": FuncSettings(strategy="36P")},
             "func.strategy was locked as '24P+CSF+WM' and is '36P' now",
         ),
@@ -234,6 +230,47 @@ def test_a_list_of_exclusions_is_told_by_what_it_says_not_by_where_it_lies(locke
     assert comparison.planned == set(planned_analyses(SETTINGS))
     ((what, _, _),) = comparison.notices
     assert what.startswith("exclude.tsv is not as it was")
+
+
+@pytest.fixture
+def own_atlas(tmp_path):
+    """Return a function: settings with an atlas of the user's own in a folder."""
+
+    def own_atlas(folder, table):
+        file, labels = tmp_path / folder / "own.nii.gz", tmp_path / folder / "own.tsv"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"labels")
+        labels.write_text(table, encoding="utf-8")
+        space = "MNI152NLin2009aSym"
+        atlas = AtlasSettings(name="Mine", file=file, labels=labels, space=space)
+        return SETTINGS.model_copy(update={"atlas": atlas})
+
+    return own_atlas
+
+
+def test_an_atlas_may_move_but_other_labels_make_everything_exploratory(own_atlas):
+    lock = make_lock(own_atlas("a", "index\tname\n1\tx\n"), {}, "2030", "1.0")
+    moved = compare_lock(lock, own_atlas("b", "index\tname\n1\tx\n"))
+    assert (moved.planned, moved.notices) == (set(planned_analyses(SETTINGS)), ())
+    renamed = compare_lock(lock, own_atlas("a", "index\tname\n1\ty\n"))
+    assert renamed.planned == frozenset()
+    [(what, where, _)] = renamed.notices
+    assert what.startswith("atlas.sha256 was locked as ")
+    assert where == f"{LOCK_FILE}: settings"
+
+
+def test_another_atlas_is_told_by_its_name_and_makes_everything_exploratory(locked, own_atlas):
+    comparison = compare_lock(read_lock(locked[0]), own_atlas("a", "index\tname\n1\tx\n"))
+    assert comparison.planned == frozenset()
+    assert comparison.notices[0][0] == (
+        "atlas.name was locked as 'DesikanKilliany' and is 'Mine' now"
+    )
+
+
+def test_a_table_of_repeated_scans_leaves_all_that_is_planned(locked, tmp_path):
+    comparison = compare_lock(read_lock(locked[0]), changed(rescan=tmp_path / "rescan.tsv"))
+    assert comparison.planned == set(planned_analyses(SETTINGS))
+    assert comparison.notices == ()
 
 
 def test_without_a_lock_what_is_planned_is_planned(tmp_path):
