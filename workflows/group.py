@@ -293,7 +293,10 @@ def _as_locked(kind: str, record: dict[str, object], locked: Comparison) -> dict
 
 def _change_node(settings: Settings) -> Node:
     compared = [strip_label(label, "ses") for label in settings.sessions.compared or ()]
-    return Node(MeasureChange(session_order=session_order(settings), compared=compared), "change")
+    node = Node(MeasureChange(session_order=session_order(settings), compared=compared), "change")
+    if settings.group.rescan:
+        node.inputs.rescan_file = _found(settings.group.rescan, "correct group.rescan")
+    return node
 
 
 def _found(path: Path, advice: str) -> str:

@@ -136,6 +136,27 @@ def test_standard_errors_of_the_sessions_decide_what_is_reliable(group):
     assert change.xs("mean_connectivity", level="measure")["reliable_change"].isna().all()
 
 
+def test_a_table_of_repeated_scans_in_the_settings_reaches_the_change(study, tmp_path):
+    rescan = tmp_path / "rescan.tsv"
+    rescan.write_text("measure\tregion\tstandard_deviation\nvolume\tlh_b\t10\n")
+    settings = SETTINGS.model_copy(
+        update={"group": SETTINGS.group.model_copy(update={"rescan": rescan})}
+    )
+    change = read_table(run(study, tmp_path, settings) / "change.tsv")
+    change = change.set_index(["participant_id", "measure", "region"]).loc["sub-01"]
+    judged = change.loc[("volume", "lh_b")]
+    mean = (judged["baseline_value"] + judged["followup_value"]) / 2
+    assert judged["error_from"] == "repeated scans"
+    assert judged["standard_error"] == pytest.approx(0.1 * mean)
+    assert change.loc[("volume", "lh_a"), "error_from"] == "images"
+
+
+def test_a_table_of_repeated_scans_that_is_not_there_is_named(study, tmp_path):
+    group = SETTINGS.group.model_copy(update={"rescan": tmp_path / "gone.tsv"})
+    with pytest.raises(DatasetError, match=r"gone.tsv: there is no such file.*group.rescan"):
+        run(study, tmp_path, SETTINGS.model_copy(update={"group": group}))
+
+
 def test_each_measure_has_a_row_for_each_region_that_it_is_about(group):
     measures = read_table(group / "measures.tsv", ("qc",))
     own = measures.query("participant_id == 'sub-02' and session_id == 'ses-pre'")
