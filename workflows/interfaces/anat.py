@@ -411,15 +411,19 @@ class Template(SimpleInterface):
         masks = [load_volume(path)[0] for path in self.inputs.mask_files]
         check_alignment(masks)
         mask = np.mean(masks, axis=0) >= 0.5
-        scales = [float(robust_scale(volume, mask, TEMPLATE_LEVEL)) for volume in volumes]
-        scaled = [volume * scale for volume, scale in zip(volumes, scales, strict=True)]
-        self._results["scales"] = scales
+        scaled, self._results["scales"] = same_level(volumes, mask)
         numbered = {f"scaled{i}": volume for i, volume in enumerate(scaled)}
         files = save_volumes(numbered, affines[0], runtime.cwd)
         self._results["scaled_files"] = list(files.values())
         means = {"head_file": np.mean(scaled, axis=0), "mask_file": mask}
         self._results |= save_volumes(means, affines[0], runtime.cwd)
         return runtime
+
+
+def same_level(volumes, mask):
+    """Volumes with the same level of intensity in a mask, and the factor of each."""
+    scales = [float(robust_scale(volume, mask, TEMPLATE_LEVEL)) for volume in volumes]
+    return [volume * scale for volume, scale in zip(volumes, scales, strict=True)], scales
 
 
 def check_alignment(masks):
