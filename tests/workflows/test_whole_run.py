@@ -193,9 +193,13 @@ def test_the_same_scan_twice_gives_no_change(broken):
     assert run(root, "group", "derivatives", "--skip-bids-validation") == 10
     change = read_table(root / "derivatives" / "group" / "change.tsv")
     change = change[change["participant_id"] == "sub-01"]
-    volume = change[(change["measure"] == "volume") & (change["baseline_value"] > 0)]
-    assert len(volume) == 83
-    assert volume["percent_change"].abs().max() <= 0.01
+    folder = root / "derivatives" / "sub-01" / "ses-pre" / "anat"
+    lines = read_table(next(folder.glob("*_desc-thickness_morph.tsv")))
+    n_thick = int(lines["thickness"].notna().sum())
+    for measure, n_regions in (("volume", 83), ("deformation", 83), ("thickness", n_thick)):
+        own = change[(change["measure"] == measure) & (change["baseline_value"] > 0)]
+        assert len(own) == n_regions, measure
+        assert own["percent_change"].abs().max() <= 0.01, measure
     edges = np.load(next((root / "derivatives" / "group").glob("*_change.npy")))
     assert np.nanmax(np.abs(edges)) == 0
 
