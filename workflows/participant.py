@@ -16,6 +16,7 @@ from workflows.anat import ANAT_OUTPUTS, init_anat_wf
 from workflows.figures import (
     ANAT_FIGURE_OUTPUTS,
     BOLD_FIGURE_OUTPUTS,
+    LATER_SESSION,
     init_anat_figures_wf,
     init_bold_figures_wf,
 )
@@ -115,7 +116,7 @@ def save_outputs(
     study: Study,
 ) -> None:
     """Save outputs of a workflow in the derivative dataset, one file for each place."""
-    if not outputs:
+    if not outputs or not places:
         return
     named = with_atlas(outputs, study.settings.atlas.name)
     save = Node(SaveDerivatives(outputs=named), name=f"save_{source.name}_{outputs[0].scope}")
@@ -137,12 +138,16 @@ def expected_files(participant: ParticipantPlan, settings: Settings) -> Iterator
 
 
 def anat_places(participant: ParticipantPlan, bids_dir: Path) -> dict[str, list[Place]]:
-    """Where files of the participant, and of each session with a T1w image, go."""
+    """Where files of the participant, of its sessions, and of all but the first go; time order."""
     scanned = t1w_sessions(participant)
     subject = (("sub", participant.label),)
     sources = {s.label: source_address(bids_dir, s.t1w_file) for s in scanned if s.t1w_file}
     sessions = [Place((*subject, ("ses", label)), (source,)) for label, source in sources.items()]
-    return {"participant": [Place(subject, tuple(sources.values()))], "session": sessions}
+    return {
+        "participant": [Place(subject, tuple(sources.values()))],
+        "session": sessions,
+        LATER_SESSION: sessions[1:],
+    }
 
 
 def run_place(run: BoldRun, bids_dir: Path) -> Place:
