@@ -42,6 +42,12 @@ def test_measures_of_other_tools_are_not_said_to_come_from_our_images():
     assert "skull-stripped" in text_of()
 
 
+def test_what_counts_as_volume_is_said_for_cortex_and_for_subcortical_structures():
+    text = " ".join(text_of().split())
+    assert "The volume of a cortical region in a session is its grey matter" in text
+    assert "that of a subcortical structure all its tissue" in text
+
+
 @pytest.mark.parametrize(
     ("group", "sentence"),
     [
