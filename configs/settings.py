@@ -108,7 +108,7 @@ class AnatSettings(Section):
     template_resolution_mm: Positive | None = None
     n4_resolution_mm: Positive = 4.0
     mni_resolution_mm: Positive = 2.0
-    min_mni_overlap: Fraction = 0.55
+    min_mni_agreement: Fraction = 0.8
     min_coverage: Fraction = 0.8
     min_thickness_lines: Annotated[int, Field(ge=1)] = 50
     min_brain_ml: Positive = 600.0

@@ -11,7 +11,7 @@ from workflows.interfaces.deformation import RegionErrors, SessionDeformations
 from workflows.interfaces.registration import (
     MNI_SPACE,
     ApplyWarp,
-    CheckOverlap,
+    CheckAgreement,
     Coarser,
     ComposeWarp,
     GreedyAffine,
@@ -255,15 +255,15 @@ def init_tissue_wf(name: str = "tissue_wf") -> Workflow:
 
 
 def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
-    """Registration of the template to MNI152NLin2009aSym, both ways, checked for its overlap.
+    """Registration of the template to MNI152NLin2009aSym, both ways, checked for its agreement.
 
     inputnode: `brain_file`, `mask_file`. outputnode: `template2mni_xfm`, `mni2template_xfm`,
     `template_mni_file`; `gm_prior_file`, `wm_prior_file`, `ventricles_prior_file` (MNI on the
-    template); `overlap`.
+    template); `agreement`.
     """
     workflow = Workflow(name)
     inputnode = Node(IdentityInterface(["brain_file", "mask_file"]), "inputnode")
-    fields = ["template2mni_xfm", "mni2template_xfm", "template_mni_file", "overlap"]
+    fields = ["template2mni_xfm", "mni2template_xfm", "template_mni_file", "agreement"]
     priors = ["gm_prior_file", "wm_prior_file", "ventricles_prior_file"]
     outputnode = Node(IdentityInterface([*fields, *priors]), "outputnode")
     mni = Node(MniReference(resolution_mm=settings.mni_resolution_mm), "mni")
@@ -276,7 +276,7 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
     gm_prior = Node(ApplyWarp(interpolation="LINEAR"), "gm_prior")
     wm_prior = Node(ApplyWarp(interpolation="LINEAR"), "wm_prior")
     ventricles = Node(ApplyWarp(interpolation="LINEAR"), "ventricles")
-    check = Node(CheckOverlap(min_overlap=settings.min_mni_overlap), "check")
+    check = Node(CheckAgreement(min_agreement=settings.min_mni_agreement), "check")
     images = [("brain_file", "brain_file"), ("mask_file", "mask_file")]
     workflow.connect(
         [
@@ -299,10 +299,11 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
             (mni, template_mni, [("template_file", "reference_file")]),
             (inputnode, check, images),
             (gm_prior, check, [("out_file", "gm_prior_file")]),
+            (wm_prior, check, [("out_file", "wm_prior_file")]),
             (to_mni, outputnode, [("out_xfm", "template2mni_xfm")]),
             (from_mni, outputnode, [("out_xfm", "mni2template_xfm")]),
             (template_mni, outputnode, [("out_file", "template_mni_file")]),
-            (check, outputnode, [("overlap", "overlap")]),
+            (check, outputnode, [("agreement", "agreement")]),
         ]
     )
     for tissue, node in (("gm", gm_prior), ("wm", wm_prior), ("ventricles", ventricles)):
@@ -402,7 +403,7 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
         (template_wf, quality_wf, QUALITY_INPUTS),
         (mni_wf, tissue_wf, ("gm_prior_file", "wm_prior_file")),
         (mni_wf, regions_wf, ("template2mni_xfm", "mni2template_xfm", "ventricles_prior_file")),
-        (mni_wf, quality_wf, ("overlap",)),
+        (mni_wf, quality_wf, ("agreement",)),
         (tissue_wf, regions_wf, (*TISSUES, *SHARE_FIELDS)),
         (tissue_wf, quality_wf, (*TISSUES, "tissue_noise")),
         (tissue_wf, thickness_wf, ("gm_file", "wm_file", "classes_file")),
@@ -476,11 +477,11 @@ def init_quality_wf(name: str = "quality_wf") -> Workflow:
 
     inputnode: `session_files` (as they came), `head_files`, `mask_files`,
     `session2template_xfms`, one per session; `head_file`, `mask_file`, `gm_file`, `wm_file`,
-    `csf_file` of the template; `overlap`, `tissue_noise`. outputnode: `anat_qc_file`;
+    `csf_file` of the template; `agreement`, `tissue_noise`. outputnode: `anat_qc_file`;
     `session_quality_files`.
     """
     workflow = Workflow(name)
-    given = [*QUALITY_INPUTS, *TISSUES, "overlap", "tissue_noise"]
+    given = [*QUALITY_INPUTS, *TISSUES, "agreement", "tissue_noise"]
     inputnode = Node(IdentityInterface(given), "inputnode")
     outputnode = Node(IdentityInterface(QUALITY_FIELDS), "outputnode")
     participant = Node(AnatQuality(), "participant")
@@ -489,7 +490,7 @@ def init_quality_wf(name: str = "quality_wf") -> Workflow:
     of_sessions = [("session_files", "in_file"), ("head_files", "corrected_file")]
     of_sessions += [("mask_files", "mask_file"), ("session2template_xfms", "xfm_file")]
     of_template = [("head_file", "template_file"), ("mask_file", "template_mask_file")]
-    facts = [("overlap", "mni_overlap"), ("tissue_noise", "noise"), (XFMS, XFMS)]
+    facts = [("agreement", "mni_agreement"), ("tissue_noise", "noise"), (XFMS, XFMS)]
     workflow.connect(
         [
             (inputnode, participant, [("mask_file", "mask_file"), *facts]),

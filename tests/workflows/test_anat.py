@@ -88,9 +88,9 @@ def test_sessions_are_deformed_in_their_own_voxels():
 
 
 def test_settings_reach_the_registration():
-    workflow = init_mni_wf(AnatSettings(mni_resolution_mm=3, min_mni_overlap=0.55))
+    workflow = init_mni_wf(AnatSettings(mni_resolution_mm=3, min_mni_agreement=0.7))
     assert workflow.get_node("mni").inputs.resolution_mm == 3
-    assert workflow.get_node("check").inputs.min_overlap == 0.55
+    assert workflow.get_node("check").inputs.min_agreement == 0.7
     found = edges(workflow)
     assert "warp.warp_file > to_mni.warp_file" in found
     assert "warp.inverse_warp_file > from_mni.warp_file" in found
@@ -148,7 +148,7 @@ def test_the_same_scan_twice_is_no_change(tmp_path, heads):
     volumes, quality = run_anatomy(tmp_path, [heads[0], copy])
     np.testing.assert_array_equal(volumes[0], volumes[1])
     assert 1300 < quality["brain_ml"][0] < 1900
-    assert quality["mni_overlap"][0] > 0.6
+    assert quality["mni_agreement"][0] > 0.8
     assert 400 < volumes[0].sum() < 800
 
 

@@ -7,7 +7,7 @@ grey, grey, grey with white, white. `FRACTIONS` says how much of each tissue is 
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, stats
 
 FRACTIONS = np.array([[0, 0.5, 1, 0.5, 0], [0, 0, 0, 0.5, 1], [1, 0.5, 0, 0, 0]])
 GREY, WHITE, CSF = range(3)
@@ -51,6 +51,47 @@ def first_labels(volume, mask):
     labels = np.zeros(mask.shape, np.uint8)
     labels[mask] = classes + 1
     return labels
+
+
+def tissue_agreement(volume, mask, grey, white):
+    """How well the tissues of a standard brain tell the intensities of an image apart, 0..1.
+
+    The chance that a voxel of white matter is brighter than one of grey matter, and that one of
+    grey matter is brighter than one of fluid; the smaller of the two. .5 is chance. No intensity
+    has to be known.
+
+    Parameters
+    ----------
+    volume : array, (i, j, k)
+        T1-weighted brain.
+    mask : bool array, (i, j, k)
+        Brain.
+    grey, white : array, (i, j, k), 0..1
+        Tissue maps of the standard brain, registered; the rest of the brain is fluid.
+
+    Returns
+    -------
+    float
+        NaN where a tissue has no voxels.
+
+    References
+    ----------
+    Hanley and McNeil 1982 (area under the curve).
+    """
+    tissues = [
+        volume[mask & (white > SURE)],
+        volume[mask & (grey > SURE)],
+        volume[mask & (grey < 1 - SURE) & (white < 1 - SURE)],
+    ]
+    return min(_chance_of_more(tissues[0], tissues[1]), _chance_of_more(tissues[1], tissues[2]))
+
+
+def _chance_of_more(first, second):
+    if not (first.size and second.size):
+        return float("nan")
+    ranks = stats.rankdata(np.concatenate([first, second]))[: first.size]
+    beaten = ranks.sum(dtype=float) / first.size - (first.size + 1) / 2
+    return float(beaten / second.size)
 
 
 def expected_classes(grey, white, mask):

@@ -183,7 +183,7 @@ def read_labels(path) -> pd.DataFrame:
 class _AnatQualityInputSpec(BaseInterfaceInputSpec):
     mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
     session2template_xfms = InputMultiPath(File(exists=True), mandatory=True, desc="4x4, mm")
-    mni_overlap = traits.Float(mandatory=True, desc="Dice of grey matter in MNI")
+    mni_agreement = traits.Float(mandatory=True, desc="of the image with the tissues of MNI")
     noise = traits.List(traits.Float(), mandatory=True, desc="of CSF, grey, white (white: 100)")
 
 
@@ -203,7 +203,7 @@ class AnatQuality(SimpleInterface):
             "n_sessions": len(self.inputs.session2template_xfms),
             "resolution_mm": voxel_size_mm(affine).mean(),
             "brain_ml": np.count_nonzero(mask) * voxel_ml(affine),
-            "mni_overlap": self.inputs.mni_overlap,
+            "mni_agreement": self.inputs.mni_agreement,
             "gm_noise": self.inputs.noise[1],
         }
         write_table(pd.DataFrame([row]), path)

@@ -23,14 +23,12 @@ from workflows.compute.geometry import (
     grid_at,
     resampled,
 )
-from workflows.compute.parcels import dice
-from workflows.compute.tissue import first_labels
+from workflows.compute.tissue import tissue_agreement
 from workflows.interfaces.engine import run_engine
 from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
 
 GREEDY = "workflows.interfaces.greedy_engine"
 MNI_SPACE = "MNI152NLin2009aSym"
-GREY_LABEL = 2
 VENTRICLE_SEEDS_MM = ((-21, -38, 17), (21, -38, 17))
 VENTRICLE_DEPTH_MM = 20.0
 """Fluid this deep in the brain is in a ventricle or between the hemispheres."""
@@ -252,37 +250,40 @@ class ApplyWarp(SimpleInterface):
         return runtime
 
 
-class _CheckOverlapInputSpec(BaseInterfaceInputSpec):
+class _CheckAgreementInputSpec(BaseInterfaceInputSpec):
     brain_file = File(exists=True, mandatory=True, desc="template, skull-stripped")
     mask_file = File(exists=True, mandatory=True, desc="its brain mask")
     gm_prior_file = File(exists=True, mandatory=True, desc="grey matter of MNI, same grid, 0..1")
-    min_overlap = traits.Range(0.0, 1.0, mandatory=True, desc="lowest plausible Dice")
+    wm_prior_file = File(exists=True, mandatory=True, desc="white matter of MNI, same grid, 0..1")
+    min_agreement = traits.Range(0.0, 1.0, mandatory=True, desc="lowest plausible agreement")
 
 
-class _CheckOverlapOutputSpec(TraitedSpec):
-    overlap = traits.Float(desc="Dice of grey matter by intensity alone and that of MNI")
+class _CheckAgreementOutputSpec(TraitedSpec):
+    agreement = traits.Float(desc="how well MNI's tissues tell the brain's intensities apart, 0..1")
 
 
-class CheckOverlap(SimpleInterface):
-    """Overlap of grey matter with that of MNI after registration; too little is an error."""
+class CheckAgreement(SimpleInterface):
+    """Agreement of the image with the tissues of MNI after registration; too little is an error."""
 
-    input_spec = _CheckOverlapInputSpec
-    output_spec = _CheckOverlapOutputSpec
+    input_spec = _CheckAgreementInputSpec
+    output_spec = _CheckAgreementOutputSpec
 
     def _run_interface(self, runtime):
-        volume, _ = load_volume(self.inputs.brain_file)
-        labels = first_labels(volume, load_mask(self.inputs.mask_file))
-        overlap = dice(labels == GREY_LABEL, load_mask(self.inputs.gm_prior_file))
-        check_overlap(overlap, self.inputs.min_overlap)
-        self._results["overlap"] = overlap
+        fields = self.inputs
+        files = (fields.brain_file, fields.gm_prior_file, fields.wm_prior_file)
+        volume, grey, white = (load_volume(path)[0] for path in files)
+        agreement = tissue_agreement(volume, load_mask(fields.mask_file), grey, white)
+        check_agreement(agreement, fields.min_agreement)
+        self._results["agreement"] = agreement
         return runtime
 
 
-def check_overlap(overlap, min_overlap):
+def check_agreement(agreement, min_agreement):
     """Raise ToolError where the registration to MNI is not plausible."""
-    if not overlap >= min_overlap:
+    if not agreement >= min_agreement:
         raise ToolError(
-            f"After the registration to {MNI_SPACE} the grey matter overlaps by {overlap:.2f} "
-            f"(Dice); the least that is plausible is {min_overlap:.2f} (setting "
-            "anat.min_mni_overlap). Look at the brain mask and the tissue classes of the template."
+            f"After the registration to {MNI_SPACE} its tissues agree with the image by "
+            f"{agreement:.2f} (.5 is chance, 1 is perfect); the least that is plausible is "
+            f"{min_agreement:.2f} (setting anat.min_mni_agreement). Look at the brain mask and "
+            "the T1-weighted images."
         )

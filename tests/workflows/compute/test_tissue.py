@@ -10,6 +10,7 @@ from workflows.compute.tissue import (
     session_classes,
     smoothed_prior,
     template_classes,
+    tissue_agreement,
     tissue_fractions,
 )
 
@@ -143,3 +144,16 @@ def test_session_classes_need_noise_and_ignore_what_is_outside_of_the_brain(mode
     np.testing.assert_allclose(answer[3:].sum(axis=-1), 1, atol=1e-5)
     with pytest.raises(ValueError, match="noise"):
         session_classes(volume, means, prior, [1, 0, 1])
+
+
+def test_agreement_is_the_smaller_chance_of_the_brighter_tissue():
+    volume = np.array([9.0, 8, 5, 5, 6, 2, 5, 1]).reshape(8, 1, 1)
+    white, grey = np.zeros(volume.shape), np.zeros(volume.shape)
+    white[:3], grey[3:5] = 1, 1
+    mask = np.ones(volume.shape, bool)
+    # white 9 8 5, grey 5 6: 2 + 2 + .5 of 6 pairs; grey 5 6, fluid 2 5 1: 2.5 + 3 of 6
+    assert tissue_agreement(volume, mask, grey, white) == pytest.approx(4.5 / 6)
+    assert tissue_agreement(-volume, mask, grey, white) == pytest.approx(0.5 / 6)
+    mask[7] = False
+    assert tissue_agreement(volume, mask, grey, white) == pytest.approx(4.5 / 6)
+    assert np.isnan(tissue_agreement(volume, mask, np.zeros(volume.shape), white))

@@ -91,11 +91,11 @@ def test_quality_is_one_row(tmp_path):
     np.savetxt(tmp_path / "xfm.mat", np.eye(4))
     mask = np.zeros((10, 10, 10))
     mask[:5] = 1
-    inputs = {"mask_file": write(tmp_path, "mask", mask), "mni_overlap": 0.7}
+    inputs = {"mask_file": write(tmp_path, "mask", mask), "mni_agreement": 0.7}
     inputs |= {"session2template_xfms": [str(tmp_path / "xfm.mat")] * 2, "noise": [9.0, 5.0, 4.0]}
     row = read_table(tmp_path / run(AnatQuality, tmp_path / "n", **inputs).out_file).iloc[0]
     assert row["n_sessions"] == 2
     assert row["brain_ml"] == pytest.approx(4.0)
     assert row["resolution_mm"] == 2
-    assert row["mni_overlap"] == 0.7
+    assert row["mni_agreement"] == 0.7
     assert row["gm_noise"] == 5

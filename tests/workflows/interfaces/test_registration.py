@@ -6,7 +6,7 @@ from scipy import ndimage
 from bids_utils.errors import ToolError
 from workflows.interfaces.registration import (
     ApplyWarp,
-    CheckOverlap,
+    CheckAgreement,
     Coarser,
     ComposeWarp,
     GreedyAffine,
@@ -134,24 +134,27 @@ def test_the_composed_inverse_brings_the_fixed_image_onto_the_moving_one(tmp_pat
     assert np.corrcoef(answer.ravel(), target.ravel())[0, 1] > 0.97
 
 
-def overlap_inputs(folder, grey):
+def agreement_inputs(folder, grey, white):
     volume = np.zeros(SHAPE)
     volume[:8], volume[8:20], volume[20:] = 30, 70, 100
-    prior = np.zeros(SHAPE)
-    prior[grey] = 0.9
+    priors = np.zeros((2, *SHAPE))
+    priors[0][grey], priors[1][white] = 0.9, 0.9
     return {
         "brain_file": write(folder, "brain", volume),
         "mask_file": write(folder, "mask", np.ones(SHAPE)),
-        "gm_prior_file": write(folder, "prior", prior),
-        "min_overlap": 0.6,
+        "gm_prior_file": write(folder, "grey", priors[0]),
+        "wm_prior_file": write(folder, "white", priors[1]),
+        "min_agreement": 0.6,
     }
 
 
-def test_overlap_is_the_dice_of_grey_matter(tmp_path):
-    inputs = overlap_inputs(tmp_path, slice(10, 18))
-    assert run(CheckOverlap, tmp_path / "node", **inputs).overlap == pytest.approx(16 / 20)
+def test_tissues_in_their_place_agree_with_the_image(tmp_path):
+    inputs = agreement_inputs(tmp_path, slice(8, 20), slice(20, None))
+    assert run(CheckAgreement, tmp_path / "node", **inputs).agreement == 1
 
 
-def test_too_little_overlap_says_what_to_look_at(tmp_path):
-    with pytest.raises(ToolError, match=r"by 0\.20 .Dice.*0\.60 .*min_mni_overlap.*Look at"):
-        run(CheckOverlap, tmp_path / "node", **overlap_inputs(tmp_path, slice(18, 26)))
+def test_too_little_agreement_says_what_to_look_at(tmp_path):
+    inputs = agreement_inputs(tmp_path, slice(4, 16), slice(16, None))
+    inputs["min_agreement"] = 0.95
+    with pytest.raises(ToolError, match=r"by 0\.\d\d .*0\.95 .*min_mni_agreement.*Look at"):
+        run(CheckAgreement, tmp_path / "node", **inputs)
