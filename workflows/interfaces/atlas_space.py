@@ -25,9 +25,10 @@ from configs.label_tables import check_regions, read_label_table, shown
 from workflows.compute.atlas_labels import carried_labels
 from workflows.compute.parcels import dice
 from workflows.compute.tissue import first_labels
-from workflows.interfaces.registration import GREY_LABEL, MNI_SPACE
+from workflows.interfaces.registration import MNI_SPACE
 from workflows.interfaces.volumes import load_labels, load_mask, load_volume, voxel_size_mm
 
+GREY_LABEL = 2
 MIN_INSIDE = 0.75
 MIN_GREY_DICE = 0.7
 WHOLE_TOLERANCE = 1e-3
