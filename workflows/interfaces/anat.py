@@ -121,8 +121,7 @@ class BrainMask(SimpleInterface):
 
     def _run_interface(self, runtime):
         image = nib.load(self.inputs.in_file)
-        rough = self.inputs.rough_mask_file
-        rough = nib.load(rough) if rough else None
+        rough = nib.load(self.inputs.rough_mask_file) if self.inputs.rough_mask_file else None
         source = self.inputs.source_file or self.inputs.in_file
         mask = found_mask(image, rough, self.inputs, source)
         window = _window(mask, voxel_size_mm(image.affine)) if rough else (slice(None),) * 3
@@ -470,12 +469,16 @@ class RefineMask(SimpleInterface):
         outside = resampled((distance[0] - 100, distance[1]), (head.shape, affine), to_mni, 1) + 100
         mask = load_mask(self.inputs.mask_file)
         if not self.inputs.extracted:
-            mask &= outside <= self.inputs.tolerance_mm
-            mask |= outside <= -self.inputs.tolerance_mm
+            mask = near_standard(mask, outside, self.inputs.tolerance_mm)
         check_brain_volume(mask, affine, self.inputs.min_ml, self.inputs.max_ml)
         volumes = {"mask_file": mask, "brain_file": np.where(mask, head, 0)}
         self._results |= save_volumes(volumes, affine, runtime.cwd)
         return runtime
+
+
+def near_standard(mask, outside_mm, tolerance_mm):
+    """Mask without what is further than that outside of MNI's, with all that is as deep in it."""
+    return (mask & (outside_mm <= tolerance_mm)) | (outside_mm <= -tolerance_mm)
 
 
 def check_brain_volume(mask, affine, min_ml, max_ml):
