@@ -113,11 +113,11 @@ def thickness(folder: Path, iterations: int) -> None:
 
 
 def table(folder: Path) -> None:
-    """Write `regions.json`: region number -> grey matter (ml), mean thickness (mm) or null."""
+    """Write `regions.json`: region number -> grey matter, tissue (ml), thickness (mm) or null."""
     labels = ants.image_read(str(folder / "labels.nii.gz"))
     numbers = labels.numpy().astype(int)
     voxel_ml = float(np.prod(labels.spacing)) / 1000
-    grey = ants.image_read(str(folder / "grey.nii.gz")).numpy()
+    grey, white = (ants.image_read(str(folder / f"{k}.nii.gz")).numpy() for k in ("grey", "white"))
     path = folder / "thickness.nii.gz"
     thick = ants.image_read(str(path)).numpy() if path.exists() else np.zeros(numbers.shape)
     rows = {}
@@ -126,7 +126,8 @@ def table(folder: Path) -> None:
         known = thick[inside & (thick > 0)]
         mean = float(known.mean()) if known.size else None
         volume = float(grey[inside].sum()) * voxel_ml
-        rows[int(number)] = {"volume": volume, "thickness": mean}
+        tissue = volume + float(white[inside].sum()) * voxel_ml
+        rows[int(number)] = {"volume": volume, "tissue": tissue, "thickness": mean}
     (folder / "regions.json").write_text(json.dumps(rows, indent=1))
 
 

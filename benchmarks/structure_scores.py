@@ -218,14 +218,23 @@ def peer_changes(bench: Bench) -> pd.DataFrame:
         ours = changes_in(bench, Run(pair.name, ((pair, 0), (pair, 1))))
         found = [json.loads((folder / "regions.json").read_text()) for folder in folders]
         for measure in ("volume", "thickness"):
-            a, b = (
-                ours["index"].map({int(k): row[measure] for k, row in rows.items()}).astype(float)
-                for rows in found
-            )
+            a, b = (peer_values(ours, rows, measure) for rows in found)
             change = percent(a, b) if measure == "volume" else b - a
             chosen = ours.assign(found=change)[ours["measure"] == measure]
             tables.append(chosen.assign(error=chosen["found"] - chosen["true"]))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def peer_values(ours: pd.DataFrame, rows: dict[str, dict], measure: str) -> pd.Series:
+    """What the peer measured, for each row of `ours`.
+
+    Its volume of a structure below the cortex is that of all tissue, as ours is.
+    """
+    values = pd.DataFrame(rows).T.astype(float).rename(index=int)
+    found = ours["index"].map(values[measure])
+    if measure == "volume":
+        found = found.where(ours["structure"] == "cortex", ours["index"].map(values["tissue"]))
+    return found
 
 
 def pair_scores(table: pd.DataFrame, measures: tuple[str, ...]) -> dict[str, float]:
