@@ -26,7 +26,7 @@ from workflows.interfaces.save import Output
 PICTURE_GB = 1.0
 # Scope of outputs that every session of a participant has, in time order, but the first.
 LATER_SESSION = "later_session"
-CHANGE_INPUTS = ("template_file", "template_mask_file", "template_atlas_file")
+CHANGE_INPUTS: tuple[str, ...] = ("template_file", "template_mask_file", "template_atlas_file")
 CHANGE_INPUTS += ("jacobian_files", "thickness_files", "template_thickness_file")
 CHANGE_FIELDS = ("thickness_figure", "volume_change_figures", "thickness_change_figures")
 

@@ -190,10 +190,10 @@ def test_a_list_of_exclusions_beside_the_settings_is_honoured(call, tmp_path):
     left_out = table[table["status"] == "excluded"]
     assert left_out["participant_id"].tolist() == ["sub-02", "sub-02"]
     assert set(left_out["reason"]) == {"on the exclude list: asleep"}
-    (tmp_path / "lists" / "bad.tsv").write_text(rows.replace("session", "sesion"))
+    (tmp_path / "lists" / "bad.tsv").write_text(rows.replace("session", "visit"))
     code, printed = call("plan", "--skip-bids-validation", settings="listed.yaml")
     assert code == 3
-    assert "unknown column 'sesion_id'; did you mean 'session_id'" in printed
+    assert "unknown column 'visit_id'" in printed
 
 
 def test_people_without_images_and_images_without_people_are_in_the_ledger(call, study, tmp_path):

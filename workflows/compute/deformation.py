@@ -302,7 +302,7 @@ def normal_equations(warped, frame, smooth_mm, noise):
     sigma = smooth_mm / frame.voxel_mm
     mean = np.mean(warped, axis=0)
     gradient = np.gradient(ndimage.gaussian_filter(mean, sigma), frame.voxel_mm)
-    away = [image - mean for image in warped]
+    away = differences(warped, mean)
     trust = np.mean([1 / (1 + (part / (OUTLIER_SD * noise)) ** 2) for part in away], axis=0)
     weight = (frame.weight * trust / frame.variance(noise)).astype(np.float32)
     evidence = np.stack([_on_nodes(weight * gradient[a] * gradient[b], frame) for a, b in PAIRS])
@@ -311,6 +311,14 @@ def normal_equations(warped, frame, smooth_mm, noise):
         pull = -weight * ndimage.gaussian_filter(part, sigma)
         rights.append(np.stack([_on_nodes(pull * slope, frame) for slope in gradient]))
     return evidence, rights
+
+
+def differences(images, mean):
+    """Differences of images from their mean; of two images exactly opposite to each other."""
+    if len(images) == 2:
+        half = (images[0] - images[1]) / 2
+        return [half, -half]
+    return [image - mean for image in images]
 
 
 def _on_nodes(volume, frame):

@@ -70,15 +70,18 @@ class SessionDeformations(SimpleInterface):
         mask, affine = load_mask(fields.mask_file), nib.load(fields.mask_file).affine
         scans, n_voxels = session_scans(fields, voxel_size_mm(affine).mean())
         found = deformations(scans, frame_of(mask, affine, n_voxels))
-        self._results["voxels_per_sample"] = n_voxels
         volumes = session_volumes(found, mask, affine)
         check_folds(volumes["jacobian"], mask)
         for name, images in volumes.items():
             self._results[f"{name}_files"] = save_list(images, affine, folder / name)
-        brain = np.mean(volumes["warped"], axis=0)
-        self._results |= save_volumes({"brain_file": brain}, affine, folder)
-        self._results |= noise_levels(found)
+        self._results |= mean_brain(volumes["warped"], affine, folder)
+        self._results |= noise_levels(found) | {"voxels_per_sample": n_voxels}
         return runtime
+
+
+def mean_brain(brains, affine, folder):
+    """File of the mean of the warped sessions, by the name of its field."""
+    return save_volumes({"brain_file": np.mean(brains, axis=0)}, affine, folder)
 
 
 def noise_levels(found):
