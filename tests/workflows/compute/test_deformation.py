@@ -106,14 +106,12 @@ def test_the_session_that_is_larger_has_a_jacobian_above_one_by_what_was_planted
     assert after == pytest.approx(-before, rel=0.05)
 
 
-def test_swapping_two_sessions_swaps_their_displacements(grown):
+def test_swapping_two_sessions_swaps_their_displacements_bit_for_bit(grown):
     other = deformations([scan(LARGE), scan(PLAIN + NOISE[0])], FRAME)
-    for one, two in zip(grown.displacements, other.displacements[::-1], strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-5)
-    for one, two in zip(log_jacobians(grown), log_jacobians(other)[::-1], strict=True):
-        assert one[CORE].mean() == pytest.approx(two[CORE].mean(), abs=1e-6)
-    np.testing.assert_allclose(grown.warped[0], other.warped[1], atol=1e-4)
-    assert grown.noise == pytest.approx(other.noise, rel=1e-5)
+    assert np.abs(grown.displacements[0]).max() > 0.01
+    np.testing.assert_array_equal(grown.displacements, other.displacements[::-1])
+    np.testing.assert_array_equal(grown.warped, other.warped[::-1])
+    assert grown.noise == other.noise
 
 
 def test_a_shift_is_along_its_own_axis_in_mm():
