@@ -41,6 +41,8 @@ from workflows.interfaces.volumes import (
 CORTEX = "cortex"
 BLOCK_MM = 8.0
 """Noise of lines that are nearer than this is not independent."""
+UNEXPLAINED = 1.3
+"""Errors of simulated rescans over those that the scatter of lines tells."""
 LINE_FIELDS = ("inner", "outer", "room_mm", "voxels")
 
 
@@ -172,7 +174,7 @@ def thickness_tables(inputs):
         voxels = known["voxels"]
     lengths = [np.load(file) for file in inputs.lengths_files]
     block = max(1, round(BLOCK_MM / voxel_size_mm(affine).mean()))
-    relative = line_error(lengths, voxels, labels, (table["index"], block))
+    relative = UNEXPLAINED * line_error(lengths, voxels, labels, (table["index"], block))
     floors = (inputs.min_lines, inputs.min_coverage)
     for session in lengths:
         mean, n_lines = region_thickness(session, voxels, labels, table["index"], *floors)
