@@ -72,8 +72,12 @@ class Frame:
     voxels_per_sample: float = 1.0
 
     def variance(self, noise):
-        """Variance of the intensity that each voxel would have if all were independent."""
-        return noise**2 * self.voxels_per_sample
+        """Variance of the intensity of an independent value, per mm^-3: large voxels say less."""
+        return noise**2 * self.voxels_per_sample * self.voxel_mm**3
+
+    def blur_mm(self, smooth_mm):
+        """Blur of the images, mm: voxels above 1 mm need more, or their grid is matched."""
+        return smooth_mm * max(1.0, self.voxel_mm)
 
     @property
     def node_mm(self):
@@ -299,7 +303,7 @@ def normal_equations(warped, frame, smooth_mm, noise):
         Per mm^2 and per mm; means over the voxels of a node. Of two sessions only the first: the
         other asks for the opposite.
     """
-    sigma = smooth_mm / frame.voxel_mm
+    sigma = frame.blur_mm(smooth_mm) / frame.voxel_mm
     mean = np.mean(warped, axis=0)
     gradient = np.gradient(ndimage.gaussian_filter(mean, sigma), frame.voxel_mm)
     away = differences(warped, mean)

@@ -62,7 +62,7 @@ def deformation_noise(warped, frame: Frame, noise):
         Standard deviation of one session's intensity, see `Deformations`.
     """
     evidence, _ = normal_equations(warped, frame, SMOOTH_MM[-1], noise)
-    sigma = SMOOTH_MM[-1] / frame.voxel_mm
+    sigma = frame.blur_mm(SMOOTH_MM[-1]) / frame.voxel_mm
     mean = np.mean(warped, axis=0)
     weight = frame.weight / np.float32(frame.variance(noise))
     slopes = np.zeros((3, *(n * frame.factor for n in frame.node_shape)), np.float32)
@@ -70,7 +70,7 @@ def deformation_noise(warped, frame: Frame, noise):
     gradient = np.gradient(ndimage.gaussian_filter(mean, sigma), frame.voxel_mm)
     for axis, slope in enumerate(gradient):
         slopes[(axis, *inside)] = weight * slope
-    size = np.sqrt(frame.variance(noise)) / INTERPOLATED_SD
+    size = noise * np.sqrt(frame.voxels_per_sample) / INTERPOLATED_SD
     return Noise(evidence, slopes, float(size), sigma, frame.factor, frame.node_mm)
 
 

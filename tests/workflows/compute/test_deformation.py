@@ -306,3 +306,10 @@ def test_voxels_that_share_one_value_say_less():
     less, _ = normal_equations(images, shared, 1.0, 2.0)
     assert alone.any()
     np.testing.assert_allclose(less, alone / 4, rtol=1e-5)
+
+
+def test_larger_voxels_say_less_per_mm_and_are_blurred_more():
+    coarse = frame_of(MASK, np.diag([2.0, 2.0, 2.0, 1]), 3.0)
+    assert coarse.variance(5.0) == pytest.approx(25 * 3 * 8)
+    assert coarse.blur_mm(0.6) == pytest.approx(1.2)
+    assert frame_of(MASK, np.diag([0.8, 0.8, 0.8, 1])).blur_mm(0.6) == 0.6
