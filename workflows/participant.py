@@ -130,6 +130,8 @@ def expected_files(participant: ParticipantPlan, settings: Settings) -> Iterator
     """Paths, relative to the derivative dataset, of all that a finished participant has."""
     atlas = settings.atlas.name
     for scope, places in anat_places(participant, Path("/")).items():
+        if scope == LATER_SESSION:
+            continue  # which session is the later one is up to the settings of the group level
         for row in with_atlas(of_scope(ANATOMY, scope), atlas):
             yield from (output_file(row, place) for place in places)
     for run in bold_runs(participant):
