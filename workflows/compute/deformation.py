@@ -25,6 +25,7 @@ from workflows.compute.smoothest import (
     smoothness_system,
     solution,
     spread,
+    whole_blocks,
 )
 
 NODE_MM = 2.0
@@ -304,12 +305,9 @@ def normal_equations(warped, frame, smooth_mm, noise):
         other asks for the opposite.
     """
     sigma = frame.blur_mm(smooth_mm) / frame.voxel_mm
-    mean = np.mean(warped, axis=0)
-    gradient = np.gradient(ndimage.gaussian_filter(mean, sigma), frame.voxel_mm)
-    away = differences(warped, mean)
-    trust = np.mean([1 / (1 + (part / (OUTLIER_SD * noise)) ** 2) for part in away], axis=0)
-    weight = (frame.weight * trust / frame.variance(noise)).astype(np.float32)
-    evidence = np.stack([_on_nodes(weight * gradient[a] * gradient[b], frame) for a, b in PAIRS])
+    gradient, away = blurred_gradient(warped, frame, smooth_mm), differences(warped)
+    weight = data_weight(away, frame, noise)
+    evidence = evidence_of(gradient, weight, frame)
     rights = []
     for part in away[:1] if len(away) == 2 else away:
         pull = -weight * ndimage.gaussian_filter(part, sigma)
@@ -317,19 +315,35 @@ def normal_equations(warped, frame, smooth_mm, noise):
     return evidence, rights
 
 
-def differences(images, mean):
+def blurred_gradient(images, frame, smooth_mm):
+    """Gradient, three arrays (i, j, k) per mm, of the blurred mean of images."""
+    sigma = frame.blur_mm(smooth_mm) / frame.voxel_mm
+    return np.gradient(ndimage.gaussian_filter(np.mean(images, axis=0), sigma), frame.voxel_mm)
+
+
+def differences(images):
     """Differences of images from their mean; of two images exactly opposite to each other."""
     if len(images) == 2:
         half = (images[0] - images[1]) / 2
         return [half, -half]
+    mean = np.mean(images, axis=0)
     return [image - mean for image in images]
 
 
+def data_weight(away, frame, noise):
+    """Weight (i, j, k) of each voxel; less where the `differences` are no noise."""
+    trust = np.mean([1 / (1 + (part / (OUTLIER_SD * noise)) ** 2) for part in away], axis=0)
+    return (frame.weight * trust / frame.variance(noise)).astype(np.float32)
+
+
+def evidence_of(gradient, weight, frame):
+    """Evidence (6, nodes) about displacements, per mm^2; see `normal_equations`."""
+    return np.stack([_on_nodes(weight * gradient[a] * gradient[b], frame) for a, b in PAIRS])
+
+
 def _on_nodes(volume, frame):
-    whole = np.zeros(frame.block_shape, np.float32)
-    whole[tuple(slice(n) for n in volume.shape)] = volume
     nodes = np.zeros(frame.node_shape, np.float32)
-    means = block_mean(whole, frame.factor)
+    means = block_mean(whole_blocks(volume, frame.factor), frame.factor)
     nodes[tuple(slice(n) for n in means.shape)] = means
     return nodes
 

@@ -18,9 +18,12 @@ from workflows.compute.deformation import (
     SMOOTH_MM,
     STIFFNESS,
     Frame,
-    normal_equations,
+    blurred_gradient,
+    data_weight,
+    differences,
+    evidence_of,
 )
-from workflows.compute.smoothest import smoothness_system, solution
+from workflows.compute.smoothest import block_mean, smoothness_system, solution, whole_blocks
 
 REACH_NODES = 8
 SIDE_MULTIPLE = 8
@@ -61,13 +64,12 @@ def deformation_noise(warped, frame: Frame, noise):
     noise : float
         Standard deviation of one session's intensity, see `Deformations`.
     """
-    evidence, _ = normal_equations(warped, frame, SMOOTH_MM[-1], noise)
+    gradient = blurred_gradient(warped, frame, SMOOTH_MM[-1])
+    evidence = evidence_of(gradient, data_weight(differences(warped), frame, noise), frame)
     sigma = frame.blur_mm(SMOOTH_MM[-1]) / frame.voxel_mm
-    mean = np.mean(warped, axis=0)
     weight = frame.weight / np.float32(frame.variance(noise))
     slopes = np.zeros((3, *(n * frame.factor for n in frame.node_shape)), np.float32)
-    inside = tuple(slice(n) for n in mean.shape)
-    gradient = np.gradient(ndimage.gaussian_filter(mean, sigma), frame.voxel_mm)
+    inside = tuple(slice(n) for n in frame.mask.shape)
     for axis, slope in enumerate(gradient):
         slopes[(axis, *inside)] = weight * slope
     size = noise * np.sqrt(frame.voxels_per_sample) / INTERPOLATED_SD
@@ -99,7 +101,8 @@ def expansion_functional(weight, noise: Noise):
     stop = [min(part.stop + 2, n) for part, n in zip(box, weight.shape, strict=True)]
     crop = weight[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
     for axis, slope in enumerate(np.gradient(crop.astype(np.float32), voxel_mm)):
-        sums = _block_sums(-slope / total, noise.factor)
+        blocks = whole_blocks(-slope / total, noise.factor)
+        sums = block_mean(blocks, noise.factor) * noise.factor**3
         place = [
             slice(a // noise.factor, a // noise.factor + n)
             for a, n in zip(start, sums.shape, strict=True)
@@ -137,14 +140,6 @@ def functional_error(functional, noise: Noise):
     blurred = ndimage.gaussian_filter(pulled, noise.sigma)
     size = UNEXPLAINED * noise.size / factor**3
     return float(size * np.sqrt((blurred**2).sum(dtype=float)))
-
-
-def _block_sums(volume, factor):
-    size = [-(-n // factor) for n in volume.shape]
-    whole = np.zeros([n * factor for n in size], np.float32)
-    whole[tuple(slice(n) for n in volume.shape)] = volume
-    blocks = [part for n in size for part in (n, factor)]
-    return whole.reshape(blocks).sum(axis=(1, 3, 5))
 
 
 def _reach(functional):

@@ -35,6 +35,13 @@ def block_mean(values, factor):
     return blocks.mean(axis=(-5, -3, -1), dtype=np.float32)
 
 
+def whole_blocks(volume, factor):
+    """Volume (i, j, k), float32, filled up with 0 to sides that are multiples of `factor`."""
+    whole = np.zeros([-(-n // factor) * factor for n in volume.shape], np.float32)
+    whole[tuple(slice(n) for n in volume.shape)] = volume
+    return whole
+
+
 def spread(values, factor, shape):
     """Values (..., nx, ny, nz) of block centres at each voxel of `shape`, linear, float32.
 
