@@ -10,10 +10,11 @@ import pandas as pd
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import nearest, parse_name, same_label, strip_label, with_prefix
-from bids_utils.tables import read_text_table
+from bids_utils.tables import check_columns, read_text_table
 
 NEEDED = ("participant_id", "reason")
 COLUMNS = ("participant_id", "session_id", "modality", "run", "reason")
+EXPECTED = "participant_id, reason and, if wanted, session_id, modality, run"
 MODALITIES = ("T1w", "bold")
 LISTED = "on the exclude list: "
 """Beginning of the reason in the ledger, before what the list says."""
@@ -80,16 +81,7 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
         row down) or missing, or a cell makes no sense; the message names file, row and column.
     """
     table = read_text_table(path)
-    for column in table.columns:
-        if column not in COLUMNS:
-            advice = nearest(str(column), COLUMNS)
-            raise DatasetError(f"{path}: unknown column '{column}'; {advice}; rename or remove it")
-    for column in NEEDED:
-        if column not in table:
-            raise DatasetError(
-                f"{path}: the column '{column}' is missing; expected participant_id, reason and, "
-                "if wanted, session_id, modality, run"
-            )
+    check_columns(path, table.columns, COLUMNS, dict.fromkeys(NEEDED, EXPECTED))
     full = table.reindex(columns=list(COLUMNS)).astype(object)
     cells = full.where(full.notna(), "").itertuples(index=False)
     rows = (dict(zip(COLUMNS, map(str, row), strict=True)) for row in cells)

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from bids_utils.errors import DatasetError
-from bids_utils.names import nearest
-from bids_utils.tables import read_text_table
+from bids_utils.tables import check_columns, read_text_table
 
 NEEDED = ("measure", "region", "standard_deviation")
 COLUMNS = (*NEEDED, "atlas", "n")
+EXPECTED = "measure, region, standard_deviation (percent) and, if wanted, atlas, n"
 
 
 def read_rescan(path: Path) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def read_rescan(path: Path) -> pd.DataFrame:
         rows are about the same; the message names file, row and column.
     """
     table = read_text_table(path)
-    _check_columns(path, [str(column) for column in table.columns])
+    check_columns(path, table.columns, COLUMNS, dict.fromkeys(NEEDED, EXPECTED))
     keys = [name for name in ("measure", "atlas", "region") if name in table]
     texts = {name: table[name].astype(object).where(table[name].notna(), "") for name in keys}
     numbers = {
@@ -44,19 +44,6 @@ def read_rescan(path: Path) -> pd.DataFrame:
         found = ", ".join(str(cell) for cell in twice.iloc[0][keys] if cell)
         raise DatasetError(f"{path}: two rows are about {found}; remove one of them")
     return known
-
-
-def _check_columns(path: Path, found: list[str]) -> None:
-    for column in found:
-        if column not in COLUMNS:
-            advice = nearest(column, COLUMNS)
-            raise DatasetError(f"{path}: unknown column '{column}'; {advice}; rename or remove it")
-    for column in NEEDED:
-        if column not in found:
-            raise DatasetError(
-                f"{path}: the column '{column}' is missing; expected measure, region, "
-                "standard_deviation (percent) and, if wanted, atlas, n"
-            )
 
 
 def _numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:

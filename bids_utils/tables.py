@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bids_utils.errors import DatasetError
+from bids_utils.names import nearest
 
 MISSING = frozenset({"", "n/a", "na", "nan"})
 """Cells without a value, compared in lower case; BIDS itself writes n/a."""
@@ -53,6 +55,37 @@ def read_utf8(path: Path) -> str:
         raise DatasetError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def check_columns(
+    path: Path, found: Iterable[str], known: Sequence[str], needed: dict[str, str]
+) -> None:
+    """Refuse a table with a column that nobody knows, or without one that is needed.
+
+    Parameters
+    ----------
+    path : Path
+        Named in the message.
+    found : iterable of str
+        Columns of the table.
+    known : sequence of str
+        All columns that it may have; the nearest is named.
+    needed : dict of str to str
+        Columns that must be there, and what the message says is expected.
+
+    Raises
+    ------
+    DatasetError
+        The message names the file and the column.
+    """
+    columns = [str(column) for column in found]
+    for column in columns:
+        if column not in known:
+            advice = nearest(column, known)
+            raise DatasetError(f"{path}: unknown column '{column}'; {advice}; rename or remove it")
+    for column, expected in needed.items():
+        if column not in columns:
+            raise DatasetError(f"{path}: the column '{column}' is missing; expected {expected}")
 
 
 def cell_value(cell: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
+from workflows.compute.intensity import FWHM_PER_SIGMA
 
 
 def volume_change_map(baseline, followup, brain, width_voxels):

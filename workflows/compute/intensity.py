@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 THICK_BLUR = 0.6
+FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
 
 
 def robust_scale(volume, mask, target):
@@ -52,7 +53,7 @@ def shared_blur(voxel_mm):
     """
     voxel_mm = np.asarray(voxel_mm, float)
     largest = voxel_mm.max(axis=0)
-    sharpness = (largest**2 - voxel_mm**2) / (8 * np.log(2))
+    sharpness = (largest**2 - voxel_mm**2) / FWHM_PER_SIGMA**2
     slices = THICK_BLUR**2 * (largest**2 - voxel_mm.min() ** 2)
     return np.sqrt(np.maximum(sharpness + slices, 0)) / voxel_mm
 
@@ -68,8 +69,24 @@ def voxels_per_sample(voxel_mm, blurs, template_mm):
         Voxel size of the template.
     """
     voxel_mm = np.asarray(voxel_mm, float)
-    widths_mm = voxel_mm * np.sqrt(1 + 8 * np.log(2) * np.asarray(blurs) ** 2)
+    widths_mm = voxel_mm * np.hypot(1, FWHM_PER_SIGMA * np.asarray(blurs))
     return float(np.prod(np.maximum(widths_mm.max(axis=0) / template_mm, 1)))
+
+
+def antialiased(volume, voxel_mm, resolution_mm):
+    """Volume (i, j, k), float32, without what voxels of a larger size cannot hold.
+
+    Parameters
+    ----------
+    volume : array, (i, j, k)
+        Image.
+    voxel_mm : array, (3,)
+        Its voxel size.
+    resolution_mm : float
+        Voxel size that it will be sampled at; an axis with larger voxels stays as it is.
+    """
+    ratio = resolution_mm / np.asarray(voxel_mm)
+    return blurred(volume, np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM_PER_SIGMA)
 
 
 def blurred(volume, sigma_voxels):

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workflows.compute.image_quality import QUALITY_MEASURES, QualityMeasure
+from workflows.compute.image_quality import NORMAL_MAD, QUALITY_MEASURES, QualityMeasure
 
-NORMAL_MAD = 1.4826
 OUTLIER_Z = 3.5
 MIN_PEOPLE = 5
 

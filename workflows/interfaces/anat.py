@@ -37,7 +37,7 @@ from workflows.compute.head_checks import (
     odd_volume,
     overlap_with_others,
 )
-from workflows.compute.intensity import robust_scale, volume_problem
+from workflows.compute.intensity import antialiased, robust_scale, volume_problem
 from workflows.interfaces.engine import run_engine
 from workflows.interfaces.volumes import (
     check_whole,
@@ -95,8 +95,9 @@ def check_image(problem, path):
 
 def isotropic(image, resolution_mm):
     """Volume, float32, and affine of a smoothed copy with isotropic voxels."""
-    smooth = nib.Nifti1Image(_antialiased(image, resolution_mm), image.affine)
-    small = resample_to_output(smooth, [resolution_mm] * 3, order=1)
+    volume = image.get_fdata(dtype=np.float32)
+    smooth = antialiased(volume, voxel_size_mm(image.affine), resolution_mm)
+    small = resample_to_output(nib.Nifti1Image(smooth, image.affine), [resolution_mm] * 3, order=1)
     return small.get_fdata(dtype=np.float32), small.affine
 
 
@@ -177,12 +178,6 @@ def check_contrast(image, mask, source):
             f"in a T1-weighted image it is at least {MIN_CORE_TO_RIM} times (another contrast, or "
             f"a wrong mask). {EXCLUDE}"
         )
-
-
-def _antialiased(image, resolution_mm):
-    ratio = resolution_mm / voxel_size_mm(image.affine)
-    sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / np.sqrt(8 * np.log(2))
-    return ndimage.gaussian_filter(image.get_fdata(dtype=np.float32), sigma)
 
 
 def _window(mask, voxel_mm):

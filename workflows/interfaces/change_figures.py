@@ -56,13 +56,15 @@ class VolumeChangeFigures(SimpleInterface):
     output_spec = _LaterFiguresOutputSpec
 
     def _run_interface(self, runtime):
-        inputs = self.inputs
-        first, *later = zip(inputs.session_labels, inputs.jacobian_files, strict=True)
-        self._results["out_files"] = [
-            str(draw_volume_change(inputs, (first, session), Path(runtime.cwd)))
-            for session in later
-        ]
+        files, folder = self.inputs.jacobian_files, Path(runtime.cwd)
+        self._results["out_files"] = drawn_later(self.inputs, files, draw_volume_change, folder)
         return runtime
+
+
+def drawn_later(inputs, files, draw, folder):
+    """Picture of each later session against the first, of one file per session in time order."""
+    first, *later = zip(inputs.session_labels, files, strict=True)
+    return [str(draw(inputs, (first, session), folder)) for session in later]
 
 
 def draw_volume_change(inputs, sessions, folder):
@@ -118,12 +120,8 @@ class ThicknessChangeFigures(SimpleInterface):
     output_spec = _LaterFiguresOutputSpec
 
     def _run_interface(self, runtime):
-        inputs = self.inputs
-        first, *later = zip(inputs.session_labels, inputs.thickness_files, strict=True)
-        self._results["out_files"] = [
-            str(draw_thickness_change(inputs, (first, session), Path(runtime.cwd)))
-            for session in later
-        ]
+        files, folder = self.inputs.thickness_files, Path(runtime.cwd)
+        self._results["out_files"] = drawn_later(self.inputs, files, draw_thickness_change, folder)
         return runtime
 
 

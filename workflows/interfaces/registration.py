@@ -23,6 +23,7 @@ from workflows.compute.geometry import (
     grid_at,
     resampled,
 )
+from workflows.compute.intensity import antialiased
 from workflows.compute.tissue import tissue_agreement
 from workflows.interfaces.engine import run_engine
 from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
@@ -99,10 +100,8 @@ def lateral_ventricles(brain, affine):
 def coarser(image, resolution_mm):
     """Smoothed volume and affine on the grid of the same field of view with larger voxels."""
     volume, affine = image
-    ratio = resolution_mm / voxel_size_mm(affine)
-    sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / np.sqrt(8 * np.log(2))
     grid = grid_at(volume.shape, affine, resolution_mm)
-    smooth = ndimage.gaussian_filter(np.asarray(volume, np.float32), sigma)
+    smooth = antialiased(volume, voxel_size_mm(affine), resolution_mm)
     return resampled((smooth, affine), grid, np.eye(4), 1), grid[1]
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from workflows.compute.intensity import (
+    antialiased,
     blurred,
     robust_scale,
     shared_blur,
@@ -78,3 +79,13 @@ def test_thick_slices_share_their_information_among_the_voxels_of_the_template()
     assert voxels_per_sample([[2.0, 2.0, 2.0]], none, 2.5) == 1
     blur = [[0, 0, 1 / np.sqrt(8 * np.log(2))]]
     assert voxels_per_sample([[1.0, 1.0, 3.0]], blur, 1.0) == pytest.approx(3 * np.sqrt(2))
+
+
+def test_what_larger_voxels_cannot_hold_is_blurred_along_each_axis():
+    volume = np.zeros((21, 21, 21))
+    volume[10, 10, 10] = 1
+    found = antialiased(volume, [1.0, 2.0, 4.0], 2.0)
+    assert found.dtype == np.float32
+    assert np.argwhere(found > 1e-6)[:, 1:].tolist() == [[10, 10]] * len(found[found > 1e-6])
+    # full width at half maximum: sqrt(2^2 - 1^2) voxels along x
+    assert found[11, 10, 10] / found[10, 10, 10] == pytest.approx(2 ** (-4 / 3), rel=1e-5)
