@@ -38,6 +38,11 @@ def _beside_the_settings(path: Path, info: ValidationInfo) -> Path:
     return folder / path if folder else path
 
 
+Strategy = Literal[
+    "6P", "24P", "24P+CSF+WM", "9P", "27P", "36P", "aCompCor", "aCompCor+GSR", "aCompCor50"
+]
+"""Confounds that are removed; compute/denoise.py says which columns each has."""
+
 InputFile = Annotated[Path, AfterValidator(_beside_the_settings)]
 """A file that the settings name, relative to the settings file."""
 
@@ -115,17 +120,40 @@ class AnatSettings(Section):
     max_brain_ml: Positive = 2400.0
 
 
-class FuncSettings(Section):
-    """BOLD: checks, confounds, denoising and connectivity."""
+class TaskSettings(Section):
+    """Model of a task: its contrasts of conditions, or a BIDS Stats Models file with them.
 
+    `contrasts` are formulas of trial types, e.g. {reactivity: negative - neutral}. `ppi_seeds` are
+    regions whose coupling with all others is compared between the conditions (gPPI).
+    """
+
+    task: str
+    contrasts: dict[str, str] = {}
+    stats_model: InputFile | None = None
+    hrf: Literal["spm", "spm + derivative", "glover", "glover + derivative"] = "spm"
+    high_pass_hz: Positive = 0.008
+    strategy: Strategy = "24P"
+    ppi_seeds: tuple[str, ...] = ()
+
+
+class FuncSettings(Section):
+    """BOLD: checks, confounds, denoising, connectivity and models of tasks."""
+
+    repetition_time_s: dict[str, Positive] = {}
+    slice_timing: bool = True
     high_pass_hz: Positive = 0.008
     low_pass_hz: Positive | None = 0.1
-    strategy: Literal["24P", "36P", "24P+CSF+WM"] = "24P+CSF+WM"
-    fd_threshold_mm: Positive = 0.5
+    strategy: Strategy = "24P+CSF+WM"
+    fd_threshold_mm: Positive | None = 0.5
+    std_dvars_threshold: Positive | None = None
+    censored: Literal["nan", "spline"] = "nan"
     min_clean_minutes: Positive = 4.0
     min_coverage: Fraction = 0.5
     min_registration_dice: Fraction = 0.75
     tr_tolerance_s: Positive = 0.001
+    connectivity: Literal["correlation", "partial"] = "correlation"
+    circuits: tuple[str, ...] | None = None
+    tasks: tuple[TaskSettings, ...] = ()
 
 
 class SourceSettings(Section):
