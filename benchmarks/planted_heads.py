@@ -95,7 +95,7 @@ def regions_of(table: pd.DataFrame, names: tuple[str, ...]) -> list[list[int]]:
     return [table.loc[wanted[0] & (table["hemisphere"] == side), "index"].tolist() for side in "LR"]
 
 
-def volume_plan(table: pd.DataFrame, number: int) -> dict[int, float]:
+def volume_plan(table: pd.DataFrame, number: int, sides: str = "LR") -> dict[int, float]:
     """Percent of change of each planted region: a Latin square of regions, sizes and signs.
 
     Parameters
@@ -104,13 +104,15 @@ def volume_plan(table: pd.DataFrame, number: int) -> dict[int, float]:
         Regions: index, name, hemisphere.
     number : int
         Assignment; five of them have every size in every region.
+    sides : str
+        Hemispheres that are changed: L, R, both or none.
     """
     plan = {}
     for row, names in enumerate(PLANTED):
         for side, indices in enumerate(regions_of(table, names)):
             size = SIZES_PCT[(row + number + 2 * side) % len(SIZES_PCT)]
             sign = (-1) ** (row + side + number)
-            plan |= dict.fromkeys(indices, float(sign * size))
+            plan |= dict.fromkeys(indices, float(sign * size)) if "LR"[side] in sides else {}
     return plan
 
 

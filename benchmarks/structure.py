@@ -1,7 +1,7 @@
 """Structural change with known truth: how much of it is found, and what is found where none is.
 
 usage: python benchmarks/structure.py DATA_DIR OUTPUT_DIR [--heads sf,uih,colin]
-       [--stages null,plant,thin,same,swap,three,voxels,threads,participant,peer]
+       [--stages null,plant,side,thin,same,swap,three,voxels,threads,participant,peer]
        [--peer-python PATH]
 
 DATA_DIR holds `studyforrest_sub02`, `uih` and `colin27`. Each head is run alone once, which gives
@@ -9,6 +9,7 @@ its regions and its cortex (the truth), then pairs of sessions are made of it (`
 and run through `init_anat_wf`, each in a process of its own. The stages:
 - null: only new noise, bias field, gain and motion (2 pairs per head);
 - plant: 0 to 10 % in hippocampus, amygdala, anterior cingulate, insula, thalamus (2 per head);
+- side: the same in the left hemisphere alone, so that many regions are far from it (1 per head);
 - thin: .2 mm thinner and thicker cortex (1 per head);
 - same, swap, three, voxels, threads: the first null pair as the same scan twice, in the other
   order, three sessions in two orders, voxels of 1 and 1.2 mm, two threads (first head);
@@ -79,7 +80,8 @@ HEADS = {
     "uih": "uih/uih_132225_desc-1mm_T1w.nii.gz",
     "colin": "colin27/ch2.nii.gz",
 }
-STAGES = ("null", "plant", "thin", "same", "swap", "three", "voxels", "threads", "participant")
+STAGES = ("null", "plant", "side", "thin", "same", "swap", "three", "voxels", "threads")
+STAGES += ("participant",)
 COARSE = 1.2
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 OF_RUN = {
@@ -114,7 +116,8 @@ def make_pair(bench: Bench, pair: Pair) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     head, table = load_head(make_head(bench, pair.head)), atlas_table()
     number = list(HEADS).index(pair.head)
-    plan = volume_plan(table, 2 * number + pair.number - 1) if pair.kind == "plant" else {}
+    sides = {"plant": "LR", "side": "L"}.get(pair.kind, "")
+    plan = volume_plan(table, 2 * number + pair.number - 1, sides)
     if pair.kind == "thin":
         changes = thickness_changes(head, table)
     else:

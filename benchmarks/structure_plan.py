@@ -11,8 +11,8 @@ import pandas as pd
 from bids_utils.derivatives import read_table
 from configs.atlases import find_atlas
 
-KINDS = ("null", "plant", "thin", "voxels")
-PER_HEAD = {"null": 2, "plant": 2, "thin": 1}
+KINDS = ("null", "plant", "thin", "voxels", "side")
+PER_HEAD = {"null": 2, "plant": 2, "thin": 1, "side": 1}
 TABLES = ("volume", "tissue", "thickness")
 
 
