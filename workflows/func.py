@@ -9,7 +9,8 @@ from bids_utils.plan import BoldRun
 from configs.settings import FuncSettings, Settings
 from workflows.interfaces.bold_series import BoldReference, CheckBold, HeadMotion, Realign
 from workflows.interfaces.bold_space import AlignBoundary, AlignBrains, BoldMask, CarryLabels
-from workflows.interfaces.confounds import Carpet, GatherConfounds
+from workflows.interfaces.carpet import Carpet
+from workflows.interfaces.confounds import GatherConfounds
 from workflows.interfaces.connectivity import BoldQuality, Connect, RegionSeries
 from workflows.interfaces.save import Output
 

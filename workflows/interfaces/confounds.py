@@ -1,4 +1,4 @@
-"""Confounds of a BOLD run, and the small picture data that go with them."""
+"""Confounds of a BOLD run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bids_utils.derivatives import read_table, write_table
+from bids_utils.derivatives import write_table
 from workflows.compute.bold_mask import CSF, WHITE, tissue_core
-from workflows.compute.carpet import carpet_rows
 from workflows.compute.confounds import confound_meanings, confound_table, dvars
 from workflows.interfaces.func_files import read_array, same_grid
-
-CURVES = ("framewise_displacement", "std_dvars")
 
 
 class _GatherConfoundsInputSpec(BaseInterfaceInputSpec):
@@ -70,37 +67,3 @@ def _signals(series_file, mask_file, dseg_file):
     }
     means = {name: series[core].mean(axis=0, dtype=float) for name, core in cores.items()}
     return pd.DataFrame(means), dvars(series[mask])
-
-
-class _CarpetInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="realigned BOLD series")
-    mask_file = File(exists=True, mandatory=True, desc="brain mask")
-    dseg_file = File(exists=True, mandatory=True, desc="grey 1, white 2, CSF 3")
-    confounds_file = File(exists=True, mandatory=True, desc="confound table")
-    repetition_time_s = traits.Float(mandatory=True, desc="time from volume to volume, s")
-
-
-class _CarpetOutputSpec(TraitedSpec):
-    carpet_file = File(
-        desc=".npz: carpet (n_rows, n_volumes; z), tissue (n_rows; 1 grey, 2 white, 3 CSF), "
-        "framewise_displacement (mm), std_dvars, repetition_time_s"
-    )
-
-
-class Carpet(SimpleInterface):
-    """Save what a carpet plot shows, thinned out."""
-
-    input_spec = _CarpetInputSpec
-    output_spec = _CarpetOutputSpec
-
-    def _run_interface(self, runtime):
-        _, series = read_array(self.inputs.in_file)
-        _, mask = read_array(self.inputs.mask_file, bool)
-        _, dseg = read_array(self.inputs.dseg_file)
-        carpet, tissue = carpet_rows(series, np.where(mask, dseg, 0))
-        confounds = read_table(Path(self.inputs.confounds_file))
-        extra = {name: confounds[name].to_numpy() for name in CURVES}
-        extra["repetition_time_s"] = self.inputs.repetition_time_s
-        self._results["carpet_file"] = str(Path(runtime.cwd) / "carpet.npz")
-        np.savez_compressed(self._results["carpet_file"], carpet=carpet, tissue=tissue, **extra)
-        return runtime
