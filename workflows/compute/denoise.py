@@ -5,16 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
-from workflows.compute.confounds import TERMS, TISSUE_COLUMNS, cosine_basis, cosine_order
+from workflows.compute.confounds import TERMS, cosine_basis, cosine_order
 from workflows.compute.motion import MOTION_COLUMNS
 
+FIRST, CHANGE = TERMS[:1], TERMS[:2]
+MEANS, GLOBAL = ("csf", "white_matter"), ("global_signal",)
+SEPARATE, COMBINED = (("c_comp_cor_", 5), ("w_comp_cor_", 5)), (("a_comp_cor_", None),)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """Terms of the motion parameters and of mean signals, and components: (prefix, most)."""
+
+    motion: tuple
+    means: tuple = ()
+    mean_terms: tuple = FIRST
+    components: tuple = ()
+
+
 STRATEGIES = {
-    "24P": MOTION_COLUMNS,
-    "24P+CSF+WM": MOTION_COLUMNS,
-    "36P": (*MOTION_COLUMNS, *TISSUE_COLUMNS),
+    "6P": _Recipe(FIRST),
+    "24P": _Recipe(TERMS),
+    "24P+CSF+WM": _Recipe(TERMS, MEANS),
+    "9P": _Recipe(FIRST, MEANS + GLOBAL),
+    "27P": _Recipe(TERMS, MEANS + GLOBAL),
+    "36P": _Recipe(TERMS, MEANS + GLOBAL, TERMS),
+    "aCompCor": _Recipe(CHANGE, components=SEPARATE),
+    "aCompCor+GSR": _Recipe(CHANGE, GLOBAL, components=SEPARATE),
+    "aCompCor50": _Recipe(TERMS, components=COMBINED),
 }
-PLAIN_COLUMNS = {"24P": (), "24P+CSF+WM": ("csf", "white_matter"), "36P": ()}
 
 
 @dataclass(frozen=True)
@@ -25,17 +46,54 @@ class Denoised:
     degrees_of_freedom: int
 
 
-def strategy_columns(strategy):
+def strategy_columns(strategy, available):
     """Names of the confounds that a strategy regresses out.
 
-    24P is motion, its differences and the squares of both; +CSF+WM adds the two mean signals;
-    36P adds CSF, white matter and global signal with their differences and squares (Ciric et al.
-    2017).
+    - 6P: the motion parameters.
+    - 24P: with their backward differences and the squares of both (Friston et al. 1996 in the
+      form of Satterthwaite et al. 2013).
+    - 24P+CSF+WM: and the mean signals of fluid and white matter (Pruim et al. 2015, Parkes et
+      al. 2018).
+    - 9P: 6P, both means and the global signal (Fox et al. 2005, Ciric et al. 2017).
+    - 27P: 24P and the three means (XCP-D, Mehta et al. 2024).
+    - 36P: 27P, the means with their differences and squares (Satterthwaite et al. 2013).
+    - aCompCor: motion with its differences, the first five components of fluid and of white
+      matter (Behzadi et al. 2007; this choice: Ciric et al. 2017); aCompCor+GSR: and the global
+      signal.
+    - aCompCor50: 24P and as many components of both tissues together as carry half of their
+      variance (Muschelli et al. 2014).
+
+    Parameters
+    ----------
+    strategy : str
+    available : sequence of str
+        Columns of the confound table. A mask whose five first components carry more than half of
+        its variance has fewer of them; at least one must be there.
+
+    Raises
+    ------
+    ValueError
+        The strategy is unknown, or a column is missing; the first one is named.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy: expected one of {', '.join(STRATEGIES)}, found {strategy}")
-    expanded = [name + term for name in STRATEGIES[strategy] for term in TERMS]
-    return [*expanded, *PLAIN_COLUMNS[strategy]]
+    recipe = STRATEGIES[strategy]
+    columns = [name + term for name in MOTION_COLUMNS for term in recipe.motion]
+    columns += [name + term for name in recipe.means for term in recipe.mean_terms]
+    for prefix, most in recipe.components:
+        found = [name for name in available if name.startswith(prefix)]
+        columns += found[:most] or [f"{prefix}00"]
+    _require(available, columns, f"strategy {strategy}")
+    return columns
+
+
+def _require(available, columns, purpose):
+    missing = [name for name in columns if name not in set(available)]
+    if missing:
+        raise ValueError(
+            f"confounds: column {missing[0]} is missing, {purpose} needs it; choose another "
+            "strategy or threshold, or make the table again with all confounds"
+        )
 
 
 def nuisance_design(confounds, strategy, repetition_time_s, band_hz):
@@ -57,21 +115,60 @@ def nuisance_design(confounds, strategy, repetition_time_s, band_hz):
     Returns
     -------
     (n_volumes, n_columns) array
+
+    Raises
+    ------
+    ValueError
+        A column is missing, or has no value after the first volume.
     """
     n_volumes = len(confounds)
     slow = cosine_order(n_volumes, repetition_time_s, band_hz[0])
     fast = n_volumes
     if band_hz[1] is not None:
         fast = cosine_order(n_volumes, repetition_time_s, band_hz[1]) + 1
-    nuisance = confounds[strategy_columns(strategy)].fillna(0.0).to_numpy(dtype=float)
+    nuisance = confounds[strategy_columns(strategy, confounds.columns)].astype(float)
+    holed = nuisance.columns[nuisance.iloc[1:].isna().any()]
+    if len(holed):
+        raise ValueError(
+            f"confounds: {holed[0]} has volumes without a value; choose a strategy without it"
+        )
     return np.hstack(
         [
             np.ones((n_volumes, 1)),
-            nuisance,
+            nuisance.fillna(0.0).to_numpy(),
             cosine_basis(n_volumes, 1, slow),
             cosine_basis(n_volumes, max(fast, slow + 1), n_volumes - 1),
         ]
     )
+
+
+def censored_volumes(confounds, fd_threshold_mm, std_dvars_threshold=None):
+    """Volumes (n_volumes,) bool to leave out: not settled, moved too far, or changed too much.
+
+    Decided from the measures themselves, so that a table made elsewhere, with outlier columns of
+    other thresholds, is treated like one of ours (Power et al. 2012).
+
+    Parameters
+    ----------
+    confounds : DataFrame
+        A row per volume. A first volume without displacement stays.
+    fd_threshold_mm : float or None
+        Largest framewise displacement, mm; None: no limit.
+    std_dvars_threshold : float, optional
+        Largest standardised DVARS; None: no limit.
+
+    Raises
+    ------
+    ValueError
+        The column of a threshold is missing.
+    """
+    left_out = confounds.filter(regex="^non_steady_state_outlier").to_numpy(bool).any(axis=1)
+    limits = {"framewise_displacement": fd_threshold_mm, "std_dvars": std_dvars_threshold}
+    for column, limit in limits.items():
+        if limit is not None:
+            _require(confounds.columns, [column], "a threshold of the settings")
+            left_out = left_out | (confounds[column].to_numpy(dtype=float) > limit)
+    return left_out
 
 
 def project_out(series, design, kept):
@@ -91,9 +188,17 @@ def project_out(series, design, kept):
     Denoised
         The degrees of freedom are the kept volumes minus the rank of the design; at 0 nothing is
         left and all values are NaN.
+
+    Raises
+    ------
+    ValueError
+        The three have different numbers of volumes.
     """
     if not len(series) == len(design) == len(kept):
-        raise ValueError("series, design, kept: different numbers of volumes")
+        raise ValueError(
+            f"confounds: {len(design)} rows (censoring: {len(kept)}) for {len(series)} volumes; "
+            "the table is of another run, or volumes were cut off"
+        )
     cleaned = np.full(series.shape, np.nan)
     columns = design[kept]
     if not len(columns):
@@ -107,3 +212,26 @@ def project_out(series, design, kept):
         values = series[kept] - series[kept].mean(axis=0)
         cleaned[kept] = values - directions @ (directions.T @ values)
     return Denoised(cleaned, degrees_of_freedom)
+
+
+def spline_filled(series, kept):
+    """Series whose censored volumes are filled by a cubic spline through the kept ones.
+
+    Nothing of a censored volume enters. Before the first and after the last kept volume the
+    nearest value is repeated, for a spline runs away there (as XCP-D, Mehta et al. 2024).
+
+    Parameters
+    ----------
+    series : (n_volumes, n_series) array
+        Cleaned series; a column that has NaN in a kept volume becomes NaN.
+    kept : (n_volumes,) bool array
+        With fewer than two kept volumes all values are NaN.
+    """
+    times = np.flatnonzero(kept)
+    filled = np.full(series.shape, np.nan)
+    whole = np.isfinite(series[kept]).all(axis=0)
+    if len(times) < 2 or not whole.any():
+        return filled
+    places = np.clip(np.arange(len(series)), times[0], times[-1])
+    filled[:, whole] = CubicSpline(times, series[kept][:, whole])(places)
+    return filled

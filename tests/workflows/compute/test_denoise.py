@@ -1,10 +1,21 @@
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.compute.confounds import confound_table, dvars, outlier_volumes
+from configs.settings import Strategy
+from workflows.compute.confounds import TERMS, confound_table, dvars
 from workflows.compute.connectivity import fisher_z_matrix
-from workflows.compute.denoise import nuisance_design, project_out, strategy_columns
+from workflows.compute.denoise import (
+    STRATEGIES,
+    censored_volumes,
+    nuisance_design,
+    project_out,
+    spline_filled,
+    strategy_columns,
+)
+from workflows.compute.motion import MOTION_COLUMNS
 
 TR_S = 2.0
 
@@ -46,7 +57,7 @@ def test_a_planted_correlation_survives_motion_and_drift():
         series = series + 3 * moved @ rng.normal(0, 1, (6, 1)) * [1, -1]
         series = series + np.linspace(-5, 5, 240)[:, None] * [1, 1]
         design = nuisance_design(confounds, "24P", TR_S, (0.008, 0.1))
-        cleaned = project_out(series, design, ~outlier_volumes(confounds))
+        cleaned = project_out(series, design, ~censored_volumes(confounds, 0.5))
         found.append(fisher_z_matrix(cleaned.series)[0, 1])
         raw.append(fisher_z_matrix(series)[0, 1])
     assert abs(np.mean(found) - planted) < 0.05
@@ -56,7 +67,7 @@ def test_a_planted_correlation_survives_motion_and_drift():
 def test_the_degrees_of_freedom_are_those_of_the_residuals():
     rng = np.random.default_rng(12)
     confounds = confounds_of(walk(120, rng), rng)
-    kept = ~outlier_volumes(confounds)
+    kept = ~censored_volumes(confounds, 0.5)
     design = nuisance_design(confounds, "24P+CSF+WM", TR_S, (0.008, 0.1))
     noise = rng.normal(size=(120, 4000))
     cleaned = project_out(noise, design, kept)
@@ -107,12 +118,98 @@ def test_nothing_is_left_when_the_design_fills_the_run():
     assert np.isnan(cleaned.series).all()
 
 
-def test_strategies_have_the_number_of_columns_in_their_name():
-    assert len(set(strategy_columns("24P"))) == 24
-    assert len(set(strategy_columns("36P"))) == 36
-    assert strategy_columns("24P+CSF+WM")[24:] == ["csf", "white_matter"]
-    with pytest.raises(ValueError, match="strategy: expected one of 24P"):
-        strategy_columns("12P")
+def test_strategies_have_the_columns_of_the_literature():
+    table = pd.DataFrame(columns=table_columns())
+    numbers = {name: len(set(strategy_columns(name, table.columns))) for name in STRATEGIES}
+    assert numbers == {
+        "6P": 6,
+        "24P": 24,
+        "24P+CSF+WM": 26,
+        "9P": 9,
+        "27P": 27,
+        "36P": 36,
+        "aCompCor": 12 + 5 + 3,
+        "aCompCor+GSR": 12 + 1 + 5 + 3,
+        "aCompCor50": 24 + 7,
+    }
+    assert set(get_args(Strategy)) == set(STRATEGIES)
+    assert strategy_columns("24P+CSF+WM", table.columns)[24:] == ["csf", "white_matter"]
+    assert strategy_columns("9P", table.columns)[:6] == list(MOTION_COLUMNS)
+    components = strategy_columns("aCompCor", table.columns)[12:]
+    assert components[4:6] == ["c_comp_cor_04", "w_comp_cor_00"]
+    assert "trans_x_derivative1" in strategy_columns("aCompCor", table.columns)
+    assert "trans_x_power2" not in strategy_columns("aCompCor", table.columns)
+
+
+def table_columns():
+    """Columns of a table with 7 combined, 6 fluid and 3 white matter components."""
+    plain = [*MOTION_COLUMNS, "csf", "white_matter", "global_signal"]
+    counts = {"a": 7, "c": 6, "w": 3}
+    components = [f"{mask}_comp_cor_{k:02d}" for mask, n in counts.items() for k in range(n)]
+    return [name + term for name in plain for term in TERMS] + components
+
+
+def test_a_missing_column_is_named():
+    columns = [name for name in table_columns() if name not in ("csf", "c_comp_cor_00")]
+    with pytest.raises(ValueError, match="column csf is missing, strategy 9P needs it"):
+        strategy_columns("9P", columns)
+    without = [name for name in columns if not name.startswith("w_")]
+    with pytest.raises(ValueError, match="column w_comp_cor_00 is missing"):
+        strategy_columns("aCompCor", without)
+    with pytest.raises(ValueError, match="strategy: expected one of 6P, 24P"):
+        strategy_columns("12P", columns)
+
+
+def test_a_confound_without_values_is_refused():
+    table = confounds_of(np.zeros((20, 6)), np.random.default_rng(17))
+    table.loc[5, "white_matter"] = np.nan
+    with pytest.raises(ValueError, match="white_matter has volumes without a value"):
+        nuisance_design(table, "9P", TR_S, (0.008, None))
+    assert np.isfinite(nuisance_design(table, "24P", TR_S, (0.008, None))).all()
+
+
+def test_volumes_are_censored_by_our_thresholds_and_not_by_outlier_columns():
+    table = pd.DataFrame(
+        {
+            "framewise_displacement": [np.nan, 0.2, 0.6, 0.5, 0.1],
+            "std_dvars": [np.nan, 1.0, 1.0, 1.2, 1.9],
+            "motion_outlier00": [0, 1, 0, 0, 0],
+            "non_steady_state_outlier00": [1, 0, 0, 0, 0],
+        }
+    )
+    assert np.flatnonzero(censored_volumes(table, 0.5)).tolist() == [0, 2]
+    assert np.flatnonzero(censored_volumes(table, 0.5, 1.5)).tolist() == [0, 2, 4]
+    assert np.flatnonzero(censored_volumes(table, None)).tolist() == [0]
+    with pytest.raises(ValueError, match="column std_dvars is missing"):
+        censored_volumes(table.drop(columns="std_dvars"), 0.5, 1.5)
+
+
+def test_a_run_without_kept_volumes_has_no_degrees_of_freedom():
+    rng = np.random.default_rng(18)
+    confounds = confounds_of(walk(30, rng), rng)
+    design = nuisance_design(confounds, "24P", TR_S, (0.008, 0.1))
+    kept = ~censored_volumes(confounds.assign(framewise_displacement=9.0), 0.5)
+    cleaned = project_out(rng.normal(size=(30, 2)), design, kept)
+    assert cleaned.degrees_of_freedom == 0
+    assert np.isnan(cleaned.series).all()
+    assert np.isnan(spline_filled(cleaned.series, kept)).all()
+
+
+def test_another_number_of_volumes_is_refused():
+    with pytest.raises(ValueError, match="30 rows .censoring: 30. for 31 volumes"):
+        project_out(np.ones((31, 2)), np.ones((30, 1)), np.ones(30, bool))
+
+
+def test_censored_volumes_are_filled_from_the_kept_ones_alone():
+    times = np.arange(12.0)
+    cubic = np.column_stack([times**3 - 9 * times**2, np.full(12, np.nan)])
+    kept = np.ones(12, bool)
+    kept[[0, 4, 5, 11]] = False
+    spoilt = np.where(kept[:, None], cubic, 1e9)
+    filled = spline_filled(spoilt, kept)
+    np.testing.assert_allclose(filled[1:11, 0], cubic[1:11, 0], atol=1e-9)
+    np.testing.assert_allclose(filled[[0, 11], 0], cubic[[1, 10], 0])
+    assert np.isnan(filled[:, 1]).all()
 
 
 def test_a_missing_region_leaves_the_others_alone():
