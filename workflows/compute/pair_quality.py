@@ -21,7 +21,20 @@ OUTLIER_Z = 3.5
 MIN_PEOPLE = 5
 
 BOLD_QUALITY = (
+    QualityMeasure("n_volumes", "1", "neither", "Volumes, summed over runs."),
+    QualityMeasure("repetition_time_s", "s", "neither", "Time from volume to volume."),
     QualityMeasure("fd_mean", "mm", "lower", "Mean framewise displacement (Power 2012)."),
+    QualityMeasure("share_outliers", "1", "lower", "Part of the volumes that is left out, 0..1."),
+    QualityMeasure(
+        "clean_minutes", "min", "higher", "Time left after censoring, summed over runs."
+    ),
+    QualityMeasure(
+        "dvars_mean",
+        "1",
+        "lower",
+        "Mean standardised DVARS: change from volume to volume, 1 where there is noise alone "
+        "(Power 2012, Nichols 2013).",
+    ),
     QualityMeasure(
         "tsnr",
         "1",
@@ -29,20 +42,56 @@ BOLD_QUALITY = (
         "Mean over standard deviation in time, median of the brain mask.",
     ),
     QualityMeasure(
-        "clean_minutes", "min", "higher", "Time left after censoring, summed over runs."
+        "coverage_mean", "1", "higher", "Mean over regions of their part that has signal, 0..1."
+    ),
+    QualityMeasure(
+        "registration_dice", "1", "higher", "Overlap of the BOLD and the T1w brain mask, 0..1."
+    ),
+    QualityMeasure(
+        "boundary_cost",
+        "1",
+        "lower",
+        "Cost of the registration at the edge of white matter: 0 perfect, 1 no contrast (Greve & "
+        "Fischl 2009).",
+    ),
+    QualityMeasure(
+        "flip_cost_ratio",
+        "1",
+        "lower",
+        "Cost of the registration over that of the image mirrored left to right: above 1 the "
+        "mirrored one fits better.",
+    ),
+    QualityMeasure(
+        "degrees_of_freedom",
+        "1",
+        "higher",
+        "Volumes left minus what denoising takes out, summed over runs.",
     ),
 )
 ALL_QUALITY = (*QUALITY_MEASURES, *BOLD_QUALITY)
 
-LOWEST = {"mask_dice": 0.9, "registration_r": 0.9}
-"""A value below this is not plausible, whatever the cohort is like.
+LOWEST = {"mask_dice": 0.9, "registration_r": 0.9, "clean_minutes": 5.0}
+"""A value below this is worth a look, whatever the cohort is like.
 
 Of two heads, noise of 6 % or blur of 1 mm left registration_r at .95 and more, motion in 30 % of
-the lines brought it to .88 and .91, a cut side of the head to .87 and .80.
+the lines brought it to .88 and .91, a cut side of the head to .87 and .80. With less than five
+minutes connectivity says little of a person (Van Dijk 2010, Birn 2013).
 """
 
-LARGEST_CHANGE_PCT = {"mask_ml": 5.0}
-"""No brain changes by more between two sessions, so the masks differ (percent of their mean)."""
+HIGHEST = {"flip_cost_ratio": 1.0, "boundary_cost": 1.0}
+"""A value above this is not plausible: left and right may be swapped, or no edge was found."""
+
+LARGEST_CHANGE_PCT = {
+    "mask_ml": 5.0,
+    "n_volumes": 5.0,
+    "repetition_time_s": 0.5,
+    "coverage_mean": 5.0,
+}
+"""Sessions that differ by more (percent of their mean) were not acquired or cut alike.
+
+No brain changes its volume by more, and one region in twenty without signal changes all measures
+that are averages over regions.
+"""
 
 SCAN = ["participant_id", "session_id", "modality"]
 FAMILY = ["modality", "metric"]
@@ -291,6 +340,9 @@ def _value_flag(row) -> str:
     lowest = LOWEST.get(row.metric, -np.inf)
     if row.value < lowest:
         return f"{said}, below {lowest:g}"
+    highest = HIGHEST.get(row.metric, np.inf)
+    if row.value > highest:
+        return f"{said}, above {highest:g}"
     if row.bad_z > row.limit:
         return f"{said} is {'high' if row.z > 0 else 'low'} (robust z {row.z:.1f})"
     return ""

@@ -157,6 +157,37 @@ def test_limits_of_plausibility_hold_for_one_person():
     assert pairs["change_z"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "flag"),
+    [
+        ("clean_minutes", 4.9, "clean_minutes 4.9, below 5"),
+        ("clean_minutes", 5.0, ""),
+        ("flip_cost_ratio", 1.02, "flip_cost_ratio 1.02, above 1"),
+        ("flip_cost_ratio", 0.98, ""),
+        ("boundary_cost", 1.1, "boundary_cost 1.1, above 1"),
+        ("fd_mean", 4.9, ""),
+    ],
+)
+def test_limits_of_bold_hold_for_one_person(metric, value, flag):
+    scored = scored_values(values_of(metric, {"pre": [value]}, "bold"))
+    assert scored["flag"].tolist() == [flag]
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "flag"),
+    [
+        ("repetition_time_s", 2.0, 2.2, "repetition_time_s changed by +9.5 %, more than 0.5 %"),
+        ("repetition_time_s", 2.0, 2.005, ""),
+        ("n_volumes", 160, 150, "n_volumes changed by -6.5 %, more than 5 %"),
+        ("n_volumes", 160, 155, ""),
+        ("coverage_mean", 1.0, 0.9, "coverage_mean changed by -10.5 %, more than 5 %"),
+    ],
+)
+def test_sessions_acquired_otherwise_are_flagged_in_one_person(metric, before, after, flag):
+    scored = scored_values(values_of(metric, {"pre": [before], "post": [after]}, "bold"))
+    assert pair_table(scored, pairs_of(1, modality="bold"))["flag"].tolist() == [flag]
+
+
 def test_a_change_is_flagged_in_both_directions_and_swapping_flips_its_sign():
     by_session = {"pre": [10.0, 10, 10, 10, 10], "post": [10.1, 9.9, 10, 10.2, 14]}
     scored = scored_values(values_of("snr_total", by_session))
