@@ -10,14 +10,16 @@ from bids_utils.errors import SettingsError
 from bids_utils.tables import MISSING, read_text_table, read_utf8
 from configs.atlases import Atlas
 
-COLUMNS = ("index", "name", "hemisphere", "structure")
+COLUMNS = ("index", "name", "hemisphere", "structure", "network")
+NETWORK_SETS = ("7Networks", "17Networks")
 SHOWN = 5
 
 
 def read_label_table(atlas: Atlas) -> pd.DataFrame:
-    """Regions of an atlas: index (int), name, hemisphere, structure; what is not said is n/a.
+    """Regions of an atlas: index (int), name, hemisphere, structure, network.
 
-    A column `label` stands for a missing `name`. Background (index 0) is left out.
+    What is not said is n/a. A column `label` stands for a missing `name`; names of the Schaefer
+    atlas (17Networks_LH_DefaultA_PFCm_1) tell the network. Background (index 0) is left out.
 
     Raises
     ------
@@ -43,9 +45,17 @@ def read_label_table(atlas: Atlas) -> pd.DataFrame:
         table["structure"] = atlas.structure
     if atlas.sides and "hemisphere" not in raw:
         table["hemisphere"] = [_side(name, atlas.sides) for name in table["name"]]
+    if "network" not in raw:
+        table["network"] = [_schaefer_network(name) for name in table["name"]]
     if not is_colour_table:
         check_regions(table, path)
     return table
+
+
+def region_networks(table: pd.DataFrame) -> dict[str, str]:
+    """Network of each region that has one, in the order of the table of `read_label_table`."""
+    known = table[table["network"].notna()]
+    return dict(zip(known["name"].astype(str), known["network"].astype(str), strict=True))
 
 
 def check_regions(table: pd.DataFrame, path: Path) -> None:
@@ -90,6 +100,14 @@ def _whole(column: pd.Series, path: Path) -> pd.Series:
 
 def _side(name: str, sides: tuple[tuple[str, str], ...]) -> str | None:
     return next((side for side, start in sides if str(name).startswith(start)), None)
+
+
+def _schaefer_network(name: str) -> str | None:
+    networks, _, rest = str(name).partition("_")
+    hemisphere, _, place = rest.partition("_")
+    network, _, parcel = place.partition("_")
+    is_known = networks in NETWORK_SETS and hemisphere in ("LH", "RH")
+    return network if is_known and parcel else None
 
 
 def _read_colour_table(path: Path) -> pd.DataFrame:

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from bids_utils.errors import SettingsError
-from configs.atlases import Atlas
-from configs.label_tables import read_label_table
+from configs.atlases import Atlas, find_atlas
+from configs.label_tables import read_label_table, region_networks
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def read(tmp_path):
 
 def test_columns_are_put_in_order_and_what_is_not_said_is_missing(read):
     table = read("name\tcolour\tindex\tstructure\nleft one\tred\t7\tcortex\nn1\tblue\t3\tn/a\n")
-    assert table.columns.tolist() == ["index", "name", "hemisphere", "structure"]
+    assert table.columns.tolist() == ["index", "name", "hemisphere", "structure", "network"]
     assert table["index"].tolist() == [7, 3]
     assert table["name"].tolist() == ["left one", "n1"]
     assert table["hemisphere"].isna().all()
@@ -68,3 +68,34 @@ def test_a_colour_table_of_freesurfer_is_read_with_its_comments(read):
 def test_what_is_wrong_with_a_table_is_said_with_its_name(read, text, message):
     with pytest.raises(SettingsError, match=rf"labels.tsv: {message}"):
         read(text)
+
+
+def test_names_of_the_schaefer_atlas_tell_the_network(read):
+    names = ["17Networks_LH_DefaultA_PFCm_1", "7Networks_RH_Vis_1", "7Networks_RH_Vis", "LH_Vis_1"]
+    rows = [f"{index}\t{name}\n" for index, name in enumerate(names, 1)]
+    table = read("index\tname\n" + "".join(rows))
+    assert region_networks(table) == {
+        "17Networks_LH_DefaultA_PFCm_1": "DefaultA",
+        "7Networks_RH_Vis_1": "Vis",
+    }
+
+
+def test_a_column_of_networks_is_taken_as_it_is(read):
+    table = read("index\tname\tnetwork\n7\t7Networks_RH_Vis_1\tmine\n3\tb\tn/a\n")
+    assert region_networks(table) == {"7Networks_RH_Vis_1": "mine"}
+
+
+def test_every_region_of_the_cortex_of_desikan_killiany_has_a_network_on_both_sides():
+    table = read_label_table(find_atlas("DesikanKilliany"))
+    networks = region_networks(table)
+    assert set(networks) == set(table.loc[table["structure"] != "brainstem", "name"])
+    known = {
+        "insula": "VentralAttention",
+        "pericalcarine": "Visual",
+        "rostralanteriorcingulate": "Default",
+        "precentral": "Somatomotor",
+        "superiorparietal": "DorsalAttention",
+        "amygdala": "Subcortical",
+    }
+    for name, network in known.items():
+        assert networks[f"lh_{name}"] == networks[f"rh_{name}"] == network

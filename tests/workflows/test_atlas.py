@@ -52,7 +52,7 @@ def test_a_fine_atlas_in_the_space_of_the_images_stays_where_it_is(atlas, tmp_pa
         tmp_path / "out" / "atlas" / "tpl-MNI152NLin2009aSym_atlas-Mine_dseg.tsv"
     )
     table = read_table(ready.labels_file)
-    assert table.columns.tolist() == ["index", "name", "hemisphere", "structure"]
+    assert table.columns.tolist() == ["index", "name", "hemisphere", "structure", "network"]
     assert table["name"].tolist() == ["b", "a"]
 
 
