@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -10,6 +12,15 @@ from workflows.compute.motion import MOTION_COLUMNS, framewise_displacement
 TISSUE_COLUMNS = ("csf", "white_matter", "global_signal")
 TERMS = ("", "_derivative1", "_power2", "_derivative1_power2")
 STEADY_STATE_VOLUMES = 50
+COMPCOR_HIGH_PASS_HZ = 1 / 128
+
+
+class Timing(NamedTuple):
+    """Time from volume to volume, frequency up to which cosines are made, dummy volumes."""
+
+    repetition_time_s: float
+    high_pass_hz: float = COMPCOR_HIGH_PASS_HZ
+    n_dummy: int = 0
 
 
 def dvars(voxels):
@@ -75,6 +86,59 @@ def cosine_order(n_volumes, repetition_time_s, frequency_hz):
     return int(min(n_volumes - 1, order))
 
 
+def slow_cosines(n_volumes, timing):
+    """Cosines (n_volumes, n_cosines) that fMRIPrep removes before CompCor; zero in dummy volumes.
+
+    As there, the order that just reaches the frequency is not among them.
+
+    Parameters
+    ----------
+    n_volumes : int
+    timing : Timing
+    """
+    n_settled = n_volumes - timing.n_dummy
+    order = cosine_order(n_settled, timing.repetition_time_s, timing.high_pass_hz) - 1
+    cosines = cosine_basis(n_settled, 1, order)
+    return np.concatenate([np.zeros((timing.n_dummy, cosines.shape[1])), cosines])
+
+
+def relative_rms(poses, centre, head_radius_mm=80.0):
+    """Root mean square displacement (mm) from the volume before; the first value is NaN.
+
+    Over all points of a sphere (Jenkinson 1999), as MCFLIRT's relative RMS and fMRIPrep's rmsd.
+
+    Parameters
+    ----------
+    poses : (n_volumes, 4, 4) array
+        Head poses, world mm.
+    centre : (3,) array
+        Centre of the sphere, mm: for MCFLIRT that of the image grid.
+    head_radius_mm : float
+    """
+    moved = np.linalg.inv(poses[:-1]) @ poses[1:] - np.eye(4)
+    turned = (moved[:, :3, :3] ** 2).sum(axis=(1, 2)) * head_radius_mm**2 / 5
+    shift = moved[:, :3, :3] @ centre + moved[:, :3, 3]
+    return np.concatenate([[np.nan], np.sqrt(turned + (shift**2).sum(axis=1))])
+
+
+def motion_outliers(measures, fd_threshold_mm, std_dvars_threshold=None):
+    """Volumes (n_volumes,) bool above a threshold; a first volume without a value is not.
+
+    Parameters
+    ----------
+    measures : DataFrame
+        Columns framewise_displacement (mm) and std_dvars, as far as they have a threshold.
+    fd_threshold_mm, std_dvars_threshold : float or None
+        None: no limit.
+    """
+    limits = {"framewise_displacement": fd_threshold_mm, "std_dvars": std_dvars_threshold}
+    above = np.zeros(len(measures), dtype=bool)
+    for column, limit in limits.items():
+        if limit is not None:
+            above |= measures[column].to_numpy(dtype=float) > limit
+    return above
+
+
 def one_hot(flags, prefix):
     """One column per flagged volume (1 there, 0 elsewhere): prefix00, prefix01, ..."""
     volumes = np.flatnonzero(flags)
@@ -103,7 +167,9 @@ def non_steady_state(global_signal):
     return len(bright) if bright.all() else int(np.argmin(bright))
 
 
-def confound_table(parameters, tissues, both_dvars, timing, fd_threshold_mm):
+def confound_table(
+    parameters, tissues, both_dvars, timing, fd_threshold_mm, std_dvars_threshold=None
+):
     """Confounds of one run: a row per volume, NaN where a difference has no predecessor.
 
     Parameters
@@ -111,30 +177,34 @@ def confound_table(parameters, tissues, both_dvars, timing, fd_threshold_mm):
     parameters : (n_volumes, 6) array
         Motion, mm and rad.
     tissues : DataFrame
-        Columns csf, white_matter, global_signal: mean signals.
+        Columns csf, white_matter, global_signal: mean signals. Further columns (csf_wm) are
+        taken over as they are.
     both_dvars : (std_dvars, dvars)
         From `dvars`.
-    timing : (repetition_time_s, high_pass_hz)
-        Slow cosines up to high_pass_hz are added.
-    fd_threshold_mm : float
-        Volumes with a larger framewise displacement get a motion_outlier column.
+    timing : Timing
+        Or a tuple of its values.
+    fd_threshold_mm, std_dvars_threshold : float or None
+        Volumes above get a motion_outlier column; see `motion_outliers`.
     """
-    n_volumes = len(parameters)
-    displacement = framewise_displacement(parameters)
-    cosines = cosine_basis(n_volumes, 1, cosine_order(n_volumes, *timing))
-    measures = {
-        "framewise_displacement": displacement,
-        "std_dvars": both_dvars[0],
-        "dvars": both_dvars[1],
-    }
-    unsettled = np.arange(n_volumes) < non_steady_state(tissues["global_signal"])
+    n_volumes, timing = len(parameters), Timing(*timing)
+    cosines = slow_cosines(n_volumes, timing)
+    measures = pd.DataFrame(
+        {
+            "framewise_displacement": framewise_displacement(parameters),
+            "std_dvars": both_dvars[0],
+            "dvars": both_dvars[1],
+        }
+    )
+    unsettled = np.arange(n_volumes) < timing.n_dummy
+    moved = motion_outliers(measures, fd_threshold_mm, std_dvars_threshold)
     parts = [
         expand(pd.DataFrame(parameters, columns=list(MOTION_COLUMNS))),
         expand(tissues[list(TISSUE_COLUMNS)]),
-        pd.DataFrame(measures),
+        tissues.drop(columns=list(TISSUE_COLUMNS)),
+        measures,
         pd.DataFrame(cosines, columns=[f"cosine{k:02d}" for k in range(cosines.shape[1])]),
         one_hot(unsettled, "non_steady_state_outlier"),
-        one_hot(displacement > fd_threshold_mm, "motion_outlier"),
+        one_hot(moved, "motion_outlier"),
     ]
     return pd.concat(parts, axis=1)
 
@@ -145,26 +215,33 @@ def outlier_volumes(confounds):
     return flagged.to_numpy(dtype=bool).any(axis=1)
 
 
+MEAN = {"Method": "Mean"}
 PLAIN_MEANINGS = {
     "csf": ("Mean signal of the core of the cerebrospinal fluid", "arbitrary"),
     "white_matter": ("Mean signal of the core of the white matter", "arbitrary"),
+    "csf_wm": ("Mean signal of the cores of fluid and white matter together", "arbitrary"),
     "global_signal": ("Mean signal of the brain mask", "arbitrary"),
     "framewise_displacement": (
         "Sum of absolute differences of the motion parameters, rotations as arcs on a sphere of "
         "50 mm (Power 2012)",
         "mm",
     ),
+    "rmsd": (
+        "Root mean square displacement from the volume before, over a sphere of 80 mm about the "
+        "centre of the grid (Jenkinson 1999)",
+        "mm",
+    ),
     "std_dvars": ("DVARS divided by its expected value (Nichols 2013)", "1"),
     "dvars": ("Root mean square change of the brain, its median scaled to 1000", "arbitrary"),
 }
 MOTION_MEANINGS = {
-    "trans": ("Translation of the head from the reference volume along {} (RAS+)", "mm"),
-    "rot": ("Rotation of the head from the reference volume about {} (RAS+)", "rad"),
+    "trans": ("Translation onto the reference volume along {} in MCFLIRT's conventions", "mm"),
+    "rot": ("Rotation onto the reference volume about {} in MCFLIRT's conventions", "rad"),
 }
 NUMBERED_MEANINGS = {
-    "cosine": ("Slow cosine for high-pass filtering", "arbitrary"),
-    "non_steady_state_outlier": ("1 in one bright volume at the start, else 0", "1"),
-    "motion_outlier": ("1 in one volume above the displacement threshold, else 0", "1"),
+    "cosine": ("Slow cosine that was removed before CompCor", "arbitrary"),
+    "non_steady_state_outlier": ("1 in one volume before the signal settled, else 0", "1"),
+    "motion_outlier": ("1 in one volume above a threshold of motion or change, else 0", "1"),
 }
 TERM_MEANINGS = {
     "_derivative1_power2": ", squared backward difference",
@@ -173,15 +250,18 @@ TERM_MEANINGS = {
 }
 
 
-def confound_meanings(columns):
+def confound_meanings(columns, components=None):
     """BIDS dictionary of confound columns: description and units of each.
 
     Parameters
     ----------
     columns : sequence of str
-        Names made by `confound_table`.
+        Names made by `confound_table` or listed in `components`.
+    components : dict of column -> BIDS fields, optional
+        The facts of `compcor`.
     """
-    return {name: _meaning(name) for name in columns}
+    known = components or {}
+    return {name: known[name] if name in known else _meaning(name) for name in columns}
 
 
 def _meaning(name):
@@ -195,4 +275,5 @@ def _meaning(name):
         known = PLAIN_MEANINGS | NUMBERED_MEANINGS
         text, units = known[plain.rstrip("0123456789") if plain not in known else plain]
     power = "^2" if term.endswith("power2") and units != "1" and units != "arbitrary" else ""
-    return {"Description": text + TERM_MEANINGS.get(term, ""), "Units": units + power}
+    averaged = MEAN if name in (*TISSUE_COLUMNS, "csf_wm") else {}
+    return {"Description": text + TERM_MEANINGS.get(term, ""), "Units": units + power} | averaged

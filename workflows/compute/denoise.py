@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from workflows.compute.confounds import TERMS, cosine_basis, cosine_order
+from workflows.compute.confounds import TERMS, cosine_basis, cosine_order, motion_outliers
 from workflows.compute.motion import MOTION_COLUMNS
 
 FIRST, CHANGE = TERMS[:1], TERMS[:2]
@@ -162,13 +162,11 @@ def censored_volumes(confounds, fd_threshold_mm, std_dvars_threshold=None):
     ValueError
         The column of a threshold is missing.
     """
-    left_out = confounds.filter(regex="^non_steady_state_outlier").to_numpy(bool).any(axis=1)
     limits = {"framewise_displacement": fd_threshold_mm, "std_dvars": std_dvars_threshold}
-    for column, limit in limits.items():
-        if limit is not None:
-            _require(confounds.columns, [column], "a threshold of the settings")
-            left_out = left_out | (confounds[column].to_numpy(dtype=float) > limit)
-    return left_out
+    needed = [column for column, limit in limits.items() if limit is not None]
+    _require(confounds.columns, needed, "a threshold of the settings")
+    unsettled = confounds.filter(regex="^non_steady_state_outlier").to_numpy(bool).any(axis=1)
+    return unsettled | motion_outliers(confounds, fd_threshold_mm, std_dvars_threshold)
 
 
 def project_out(series, design, kept):

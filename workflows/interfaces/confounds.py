@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nb
 import numpy as np
 import pandas as pd
 from nipype.interfaces.base import (
@@ -11,12 +12,24 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
 from bids_utils.derivatives import write_table
 from workflows.compute.bold_mask import CSF, WHITE, tissue_core
-from workflows.compute.confounds import confound_meanings, confound_table, dvars
+from workflows.compute.compcor import compcor
+from workflows.compute.confounds import (
+    COMPCOR_HIGH_PASS_HZ,
+    Timing,
+    confound_meanings,
+    confound_table,
+    dvars,
+    non_steady_state,
+    relative_rms,
+    slow_cosines,
+)
+from workflows.compute.motion import grid_centre
 from workflows.interfaces.func_files import read_array, same_grid
 
 
@@ -25,14 +38,25 @@ class _GatherConfoundsInputSpec(BaseInterfaceInputSpec):
     mask_file = File(exists=True, mandatory=True, desc="brain mask")
     dseg_file = File(exists=True, mandatory=True, desc="grey 1, white 2, CSF 3")
     parameters_file = File(exists=True, mandatory=True, desc="motion (n_volumes, 6), .npy")
+    poses_file = File(exists=True, desc="head poses (n_volumes, 4, 4), .npy; for the column rmsd")
     repetition_time_s = traits.Float(mandatory=True, desc="time from volume to volume, s")
-    high_pass_hz = traits.Float(mandatory=True, desc="cosines up to here, Hz")
-    fd_threshold_mm = traits.Float(mandatory=True, desc="displacement of an outlier, mm")
+    high_pass_hz = traits.Float(
+        COMPCOR_HIGH_PASS_HZ, usedefault=True, desc="slower changes do not enter CompCor, Hz"
+    )
+    fd_threshold_mm = traits.Either(
+        None, traits.Float, usedefault=True, desc="displacement of an outlier, mm"
+    )
+    std_dvars_threshold = traits.Either(
+        None, traits.Float, usedefault=True, desc="standardised DVARS of an outlier"
+    )
+    n_dummy = traits.Int(
+        desc="volumes before the signal settled; sought in the global signal if not given"
+    )
 
 
 class _GatherConfoundsOutputSpec(TraitedSpec):
     confounds_file = File(desc="one row per volume, fMRIPrep's column names")
-    confounds_json = File(desc="meaning and unit of every column")
+    confounds_json = File(desc="meaning and unit of every column, fMRIPrep's keys for CompCor")
 
 
 class GatherConfounds(SimpleInterface):
@@ -43,27 +67,45 @@ class GatherConfounds(SimpleInterface):
 
     def _run_interface(self, runtime):
         inputs, target = self.inputs, Path(runtime.cwd) / "confounds.tsv"
-        tissues, both_dvars = _signals(inputs.in_file, inputs.mask_file, inputs.dseg_file)
-        parameters = np.load(inputs.parameters_file)
-        timing = (inputs.repetition_time_s, inputs.high_pass_hz)
-        table = confound_table(parameters, tissues, both_dvars, timing, inputs.fd_threshold_mm)
-        write_table(table, target, confound_meanings(table.columns))
+        voxels = _voxels(inputs.in_file, inputs.mask_file, inputs.dseg_file)
+        tissues, parameters = _means(*voxels), np.load(inputs.parameters_file)
+        timing = self._timing(tissues["global_signal"])
+        limits = (inputs.fd_threshold_mm, inputs.std_dvars_threshold)
+        table = confound_table(parameters, tissues, dvars(voxels[-1]), timing, *limits)
+        components, facts = compcor(*voxels, slow_cosines(len(table), timing), timing.n_dummy)
+        table = pd.concat([table, self._displacement(), components], axis=1)
+        write_table(table, target, confound_meanings(table.columns, facts))
         self._results["confounds_file"] = str(target)
         self._results["confounds_json"] = str(target.with_suffix(".json"))
         return runtime
 
+    def _timing(self, global_signal):
+        n_dummy = self.inputs.n_dummy
+        if not isdefined(n_dummy):
+            n_dummy = non_steady_state(global_signal)
+        return Timing(self.inputs.repetition_time_s, self.inputs.high_pass_hz, n_dummy)
 
-def _signals(series_file, mask_file, dseg_file):
-    """Mean tissue signals (table) and both DVARS."""
+    def _displacement(self):
+        """Table with the column rmsd, None if the poses are not known."""
+        if not isdefined(self.inputs.poses_file):
+            return None
+        image = nb.load(self.inputs.in_file)
+        centre = grid_centre(image.shape, image.affine)
+        return pd.DataFrame({"rmsd": relative_rms(np.load(self.inputs.poses_file), centre)})
+
+
+def _voxels(series_file, mask_file, dseg_file):
+    """Series (n_voxels, n_volumes) of the cores of fluid and white matter, and of the brain."""
     image, series = read_array(series_file)
     mask_image, mask = read_array(mask_file, bool)
     dseg_image, dseg = read_array(dseg_file)
     same_grid(image, mask_image)
     same_grid(image, dseg_image)
-    cores = {
-        "csf": tissue_core(dseg, mask, CSF),
-        "white_matter": tissue_core(dseg, mask, WHITE),
-        "global_signal": mask,
-    }
-    means = {name: series[core].mean(axis=0, dtype=float) for name, core in cores.items()}
-    return pd.DataFrame(means), dvars(series[mask])
+    cores = (tissue_core(dseg, mask, CSF), tissue_core(dseg, mask, WHITE), mask)
+    return [series[core] for core in cores]
+
+
+def _means(fluid, white, brain):
+    both = np.concatenate([fluid, white])
+    voxels = {"csf": fluid, "white_matter": white, "csf_wm": both, "global_signal": brain}
+    return pd.DataFrame({name: part.mean(axis=0, dtype=float) for name, part in voxels.items()})

@@ -3,7 +3,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bids_utils.derivatives import read_table
 from workflows.compute.confounds import (
+    Timing,
     confound_meanings,
     confound_table,
     cosine_basis,
@@ -13,7 +15,10 @@ from workflows.compute.confounds import (
     non_steady_state,
     one_hot,
     outlier_volumes,
+    relative_rms,
+    slow_cosines,
 )
+from workflows.compute.motion import MOTION_COLUMNS, pose_from_parameters
 
 
 def series_of(n_volumes, rng, n_voxels=60):
@@ -24,7 +29,7 @@ def series_of(n_volumes, rng, n_voxels=60):
     return rng.uniform(500, 900, (n_voxels, 1)) + noise * rng.uniform(3, 20, (n_voxels, 1))
 
 
-def table_of(n_volumes=50, fd_threshold_mm=0.5):
+def table_of(n_volumes=50, fd_threshold_mm=0.5, std_dvars_threshold=None, timing=(2.0, 0.025)):
     rng = np.random.default_rng(1)
     parameters = np.zeros((n_volumes, 6))
     parameters[20:, 1] = 0.8
@@ -32,7 +37,7 @@ def table_of(n_volumes=50, fd_threshold_mm=0.5):
     columns = ["csf", "white_matter", "global_signal"]
     tissues = pd.DataFrame(rng.normal(1000, 5, (n_volumes, 3)), columns=columns)
     both = dvars(series_of(n_volumes, rng))
-    return confound_table(parameters, tissues, both, (2.0, 0.01), fd_threshold_mm)
+    return confound_table(parameters, tissues, both, timing, fd_threshold_mm, std_dvars_threshold)
 
 
 def test_dvars_is_that_of_nipype(tmp_path, monkeypatch):
@@ -112,39 +117,74 @@ def test_every_column_has_a_meaning_and_its_unit():
     meanings = confound_meanings(table.columns)
     assert list(meanings) == list(table.columns)
     assert meanings["rot_y_derivative1_power2"] == {
-        "Description": "Rotation of the head from the reference volume about y (RAS+), "
+        "Description": "Rotation onto the reference volume about y in MCFLIRT's conventions, "
         "squared backward difference",
         "Units": "rad^2",
     }
     assert meanings["csf_power2"]["Units"] == "arbitrary"
-    assert meanings["cosine01"]["Description"] == "Slow cosine for high-pass filtering"
+    assert meanings["csf_power2"].keys() == {"Description", "Units"}
+    assert meanings["white_matter"]["Method"] == "Mean"
+    assert confound_meanings(["rmsd"])["rmsd"]["Units"] == "mm"
+    assert meanings["cosine00"]["Description"] == "Slow cosine that was removed before CompCor"
 
 
-def test_nilearn_reads_the_table(tmp_path):
-    from nilearn.interfaces.fmriprep import load_confounds
-
-    from bids_utils.derivatives import write_table
-
+def test_outliers_of_change_are_added_where_a_threshold_is_given():
     table = table_of()
-    stem = "sub-01_task-rest"
-    space = "space-MNI152NLin2009cAsym_desc-preproc"
-    image = tmp_path / f"{stem}_{space}_bold.nii.gz"
-    nb.Nifti1Image(np.zeros((2, 2, 2, 50), np.float32), np.eye(4)).to_filename(image)
-    file = tmp_path / f"{stem}_desc-confounds_timeseries.tsv"
-    write_table(table, file, confound_meanings(table.columns))
-    strategy = ("motion", "high_pass", "wm_csf", "global_signal", "scrub")
-    confounds, kept = load_confounds(
-        str(image),
-        strategy=strategy,
-        motion="full",
-        wm_csf="full",
-        global_signal="full",
-        scrub=0,
-        fd_threshold=0.5,
-        std_dvars_threshold=100,
-        demean=False,
-    )
-    assert confounds.shape == (50, 36 + 2)
-    assert sorted(set(range(50)) - set(kept)) == [20]
-    np.testing.assert_allclose(confounds["trans_y"], table["trans_y"])
-    np.testing.assert_allclose(confounds["csf_power2"], table["csf_power2"])
+    largest = table["std_dvars"].idxmax()
+    limit = table["std_dvars"].nlargest(2).mean()
+    flagged = np.flatnonzero(outlier_volumes(table_of(std_dvars_threshold=limit)))
+    assert flagged.tolist() == sorted([20, largest])
+    assert not outlier_volumes(table_of(fd_threshold_mm=None)).any()
+
+
+def test_dummy_volumes_have_their_columns_and_no_cosines():
+    table = table_of(timing=Timing(2.0, 0.04, n_dummy=2))
+    names = [name for name in table if name.startswith("non_steady_state_outlier")]
+    assert names == ["non_steady_state_outlier00", "non_steady_state_outlier01"]
+    assert np.argwhere(table[names].to_numpy() == 1).tolist() == [[0, 0], [1, 1]]
+    cosines = table.filter(regex="^cosine").to_numpy()
+    assert cosines.shape == (50, 6)
+    assert (cosines[:2] == 0).all()
+    np.testing.assert_allclose(cosines.T @ cosines, np.eye(6), atol=1e-12)
+
+
+@pytest.mark.parametrize(("n_volumes", "tr_s"), [(100, 2.5), (128, 2.0), (156, 2.0), (20, 1.0)])
+def test_the_cosines_before_compcor_are_those_of_nipype(n_volumes, tr_s):
+    from nipype.algorithms.confounds import cosine_filter
+
+    expected = cosine_filter(np.ones((1, n_volumes)), tr_s, 128)[1].reshape(n_volumes, -1)
+    np.testing.assert_allclose(slow_cosines(n_volumes, Timing(tr_s)), expected, atol=1e-12)
+
+
+def test_the_relative_rms_is_that_of_points_in_a_sphere():
+    rng = np.random.default_rng(3)
+    centre = np.array([10.0, -25, 40])
+    points = rng.uniform(-80, 80, (200_000, 3))
+    points = points[np.linalg.norm(points, axis=1) < 80] + centre
+    parameters = np.array([[0.1, 0.4, -0.2, 0.01, -0.02, 0.03], [0.5, 0, 0.3, -0.01, 0.02, 0.05]])
+    poses = np.array([pose_from_parameters(row, np.zeros(3)) for row in parameters])
+    moved = np.linalg.inv(poses[0]) @ poses[1]
+    places = points @ moved[:3, :3].T + moved[:3, 3]
+    expected = np.sqrt(((places - points) ** 2).sum(axis=1).mean())
+    found = relative_rms(poses, centre)
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(expected, rel=0.005)
+
+
+def mcflirt_pose(row):
+    """Pose of parameters as MCFLIRT counts them: onto the reference, angles clockwise."""
+    onto_reference = pose_from_parameters(row, np.zeros(3))
+    onto_reference[:3, :3] = onto_reference[:3, :3].T
+    return np.linalg.inv(onto_reference)
+
+
+@pytest.mark.needs_shared
+def test_the_relative_rms_is_that_of_fmriprep(shared_dir):
+    folder = shared_dir / "data" / "fmriprep_examples"
+    table = read_table(next(folder.rglob("*_desc-motion_timeseries.tsv")))
+    poses = np.array([mcflirt_pose(row) for row in table[list(MOTION_COLUMNS)].to_numpy()])
+    # the parameters are counted about the centre of gravity, which the file does not tell; the
+    # three numbers were fitted to the fifteen of the column rmsd
+    from_gravity_to_grid_centre = np.array([0.825, 6.975, -0.855])
+    found = relative_rms(poses, from_gravity_to_grid_centre)
+    np.testing.assert_allclose(found[1:], table["rmsd"][1:], rtol=0, atol=3e-6)
