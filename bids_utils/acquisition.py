@@ -21,7 +21,10 @@ class Parameter:
 
 
 VOXEL_SIZE, MATRIX = "voxel size", "matrix"
+PREPROCESSING, SPACE, SLICES = "preprocessing", "space", "slice timing"
 PARAMETERS = (
+    Parameter(PREPROCESSING),
+    Parameter(SPACE),
     # 2.89 T and 3 T are names of the same field.
     Parameter("MagneticFieldStrength", "T", tolerance=0.15),
     Parameter(VOXEL_SIZE, "mm", tolerance=0.02),
@@ -40,12 +43,18 @@ PARAMETERS = (
     Parameter("EchoTime", "s", relative=0.01),
     Parameter("InversionTime", "s", relative=0.01),
     Parameter("FlipAngle", "degrees", tolerance=0.5),
+    Parameter("PhaseEncodingDirection"),
+    Parameter(SLICES),
+    Parameter("EffectiveEchoSpacing", "s", relative=0.01),
+    Parameter("MultibandAccelerationFactor"),
+    Parameter("ParallelReductionFactorInPlane"),
 )
 """What is compared, the most important first."""
 
 SAME_DEVICE = {"StationName": "DeviceSerialNumber"}
 """A field is not compared where both images have the other one, which says it better."""
 
+AXES = "ijk"
 UNKNOWN = frozenset({"", "n/a", "na", "none", "unknown"})
 
 
@@ -65,6 +74,61 @@ def acquisition(
     found = {**metadata, **header}
     values = ((field.name, _value(found.get(field.name))) for field in PARAMETERS)
     return tuple((name, value) for name, value in values if value)
+
+
+def slice_times(
+    metadata: Mapping[str, object], shape: tuple[int, ...], repetition_time_s: float
+) -> tuple[tuple[float, ...], int, str]:
+    """When each slice was acquired, along which axis, and what is wrong with that.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of the sidecars: SliceTiming (s) and SliceEncodingDirection (BIDS; k if it is not there).
+    shape : tuple of int
+        Of the image.
+    repetition_time_s : float
+        Time from volume to volume, s.
+
+    Returns
+    -------
+    times_s : tuple of float
+        Seconds from the start of the volume, in the order in which the slices lie in the file
+        (turned around where the direction is negative); empty where they are not known.
+    axis : int
+        0, 1 or 2.
+    problem : str
+        What is wrong with them; empty if all is well or nothing is said.
+    """
+    direction = str(metadata.get("SliceEncodingDirection") or "k")
+    axis = max(AXES.find(direction[0]), 0)
+    if metadata.get("SliceTiming") is None:
+        return (), axis, ""
+    times = _value(metadata["SliceTiming"])
+    problem = _direction_problem(direction)
+    problem = problem or _times_problem(times, shape[axis], repetition_time_s)
+    if problem or isinstance(times, str):
+        return (), axis, problem
+    return times[::-1] if direction.endswith("-") else times, axis, ""
+
+
+def _direction_problem(direction: str) -> str:
+    if direction[0] in AXES and direction[1:] in ("", "-"):
+        return ""
+    return f"SliceEncodingDirection is '{direction}', not i, j or k (with - where reversed)"
+
+
+def _times_problem(times: Value, n_slices: int, repetition_time_s: float) -> str:
+    if isinstance(times, str):
+        return "SliceTiming is not a list of numbers"
+    if len(times) != n_slices:
+        return f"SliceTiming has {len(times)} times for {n_slices} slices"
+    if min(times) < 0 or max(times) >= repetition_time_s:
+        return (
+            f"SliceTiming goes from {min(times):g} to {max(times):g}, which are no seconds within "
+            f"the repetition time of {repetition_time_s:g} s"
+        )
+    return ""
 
 
 def differences(first: Acquisition, later: Acquisition) -> tuple[str, ...]:

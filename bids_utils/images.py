@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bids_utils.acquisition import Acquisition, acquisition, differences
+from bids_utils.acquisition import (
+    PREPROCESSING,
+    SLICES,
+    SPACE,
+    Acquisition,
+    acquisition,
+    differences,
+    slice_times,
+)
 from bids_utils.errors import DatasetError
 from bids_utils.exclusions import ImageLabels
-from bids_utils.names import NUMBERED, BidsName
-from bids_utils.sidecars import read_metadata, scanner_name
+from bids_utils.names import NUMBERED, BidsName, build_name, with_prefix
+from bids_utils.sidecars import events_file, read_metadata, scanner_name
 
 FOUND, USED, EXCLUDED, MISSING = "found", "used", "excluded", "missing"
 BOLD = "bold"
+ADDRESS = "bids:"
+"""Start of the path of an image that lies in other results than the dataset."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +37,63 @@ class ImageFacts:
     problem: str = ""
 
 
+MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement")
+"""Columns that every table of confounds has."""
+
 Kind = tuple[tuple[str, str], ...]
 ImageReader = Callable[[Path], ImageFacts]
 
 
 @dataclass(frozen=True)
+class DerivedBold:
+    """A BOLD run as fMRIPrep left it in the standard space `space`.
+
+    `root` is the folder of the results, `source` the address of the series there. What is
+    None was not found: `dseg_file` (grey 1, white 2, CSF 3) may have another voxel size.
+    """
+
+    root: Path
+    source: str
+    file: Path
+    confounds_file: Path
+    space: str
+    version: str = ""
+    mask_file: Path | None = None
+    boldref_file: Path | None = None
+    dseg_file: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files there are."""
+        optional = (self.mask_file, self.boldref_file, self.dseg_file)
+        return (self.file, self.confounds_file, *(file for file in optional if file))
+
+
+@dataclass(frozen=True)
 class BoldRun:
-    """One BOLD file; `entities` are its BIDS entities (sub, ses, task, run, ...) in order."""
+    """One BOLD file; `entities` are its BIDS entities (sub, ses, task, run, ...) in order.
+
+    `slice_times_s` are seconds from the start of a volume, in the order in which the slices lie
+    along `slice_axis` (0 to 2) in the file; empty where they are not known. `derived` is there
+    for a run that fMRIPrep preprocessed, and `file` is then its series.
+    """
 
     file: Path
     entities: tuple[tuple[str, str], ...]
     repetition_time_s: float
     n_volumes: int
+    slice_times_s: tuple[float, ...] = ()
+    slice_axis: int = 2
+    events_file: Path | None = None
+    derived: DerivedBold | None = None
 
 
 @dataclass(frozen=True)
 class Candidate:
     """An image and what becomes of it; an empty `status` means: not decided yet.
 
-    `path` is relative to the dataset, `name` is None if it is not a BIDS name. `run` is there
-    for BOLD that is used, `acquired` for all images that are used.
+    `path` is relative to the dataset (of `derived` BOLD its address), `name` is None if it is
+    not a BIDS name. `run` is there for BOLD that is used, `acquired` for all images that are used.
     """
 
     path: str
@@ -59,12 +106,15 @@ class Candidate:
     scanner: str = ""
     run: BoldRun | None = None
     acquired: Acquisition = ()
+    derived: DerivedBold | None = None
 
     @property
     def labels(self) -> ImageLabels:
         """Which image it is, as a list of exclusions and the ledger name it."""
         extension = self.name.extension if self.name else ".nii.gz"
         stem = self.path.rpartition("/")[2].removesuffix(extension)
+        if self.name and self.path.startswith(ADDRESS):
+            stem = build_name(self.name.entities, self.name.suffix, "")
         return ImageLabels(self.participant, self.session, self.modality, stem)
 
     def label(self, key: str) -> str:
@@ -80,17 +130,39 @@ class Candidate:
 class Inspector:
     """How images are looked at: where they are, who reads headers, how exact times must be.
 
-    `root_names` are the JSON files in the root of the dataset, if they are known already.
+    `root_names` are the `shared_names` of the dataset, if they are known already;
+    `repetition_time_s` holds by task, whatever the files say; without `slice_timing` nobody
+    asks when slices were acquired.
     """
 
     bids_dir: Path
     read_image: ImageReader
     tr_tolerance_s: float
     root_names: tuple[str, ...] | None = None
+    repetition_time_s: Mapping[str, float] = field(default_factory=dict)
+    slice_timing: bool = True
 
     def metadata(self, image: Candidate) -> dict[str, object]:
-        """Metadata of an image from its sidecars."""
-        return read_metadata(self.bids_dir, Path(image.path), self.root_names)
+        """Metadata of an image from its sidecars; those of derived BOLD go before the raw ones."""
+        metadata = read_metadata(self.bids_dir, raw_path(image), self.root_names)
+        if image.derived:
+            metadata |= read_metadata(image.derived.root, image.derived.file)
+            made_by = f"fMRIPrep {image.derived.version}".strip()
+            metadata |= {PREPROCESSING: made_by, SPACE: image.derived.space}
+        return metadata
+
+    def events(self, image: Candidate) -> Path | None:
+        """Table of events of a run in the dataset."""
+        return events_file(self.bids_dir, raw_path(image), self.root_names)
+
+
+def raw_path(image: Candidate) -> Path:
+    """Path of an image in the dataset; of derived BOLD that of the run it was made of."""
+    if image.derived is None or image.name is None:
+        return Path(image.path)
+    folder = Path(with_prefix(image.participant, "sub"), with_prefix(image.session, "ses"))
+    name = build_name(image.name.entities, image.name.suffix, image.name.extension)
+    return folder / "func" / name
 
 
 def screen_names(candidates: Iterable[Candidate], one_echo: bool) -> list[Candidate]:
@@ -128,26 +200,62 @@ def choose_t1w(candidates: Sequence[Candidate], inspector: Inspector) -> list[Ca
 def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
     """A BOLD candidate as used, with its run, or as excluded, with the reason.
 
-    The repetition time is that of the sidecars; where they have none, that of the header. If
-    the two contradict each other, nobody can know which is right and the run is excluded.
+    The repetition time is that of the settings; where they have none, that of the sidecars, and
+    where these have none, that of the header. If the two contradict each other, nobody can know
+    which is right and the run is excluded.
     """
     if image.status:
         return image
-    facts = inspector.read_image(inspector.bids_dir / image.path)
+    file = image.derived.file if image.derived else inspector.bids_dir / image.path
+    facts = inspector.read_image(file)
     problem = facts.problem or _shape_problem(facts, 4, "a BOLD run")
     if problem:
         return image.excluded(problem)
     try:
-        metadata = inspector.metadata(image)
+        metadata, events = inspector.metadata(image), inspector.events(image)
+        if image.derived:
+            check_confounds(image.derived, facts.shape[3])
     except DatasetError as error:
         return image.excluded(str(error))
-    seconds, reason = _repetition_time(metadata, facts, inspector.tr_tolerance_s)
+    seconds, reason = _checked_time(metadata, facts, inspector, image.label("task"))
     if seconds is None:
         return replace(image.excluded(reason), scanner=scanner_name(metadata))
     entities = image.name.entities if image.name else ()
-    run = BoldRun(inspector.bids_dir / image.path, entities, seconds, facts.shape[3])
-    used = _used(image, metadata, facts)
-    return replace(used, reason=reason, run=run)
+    run = BoldRun(file, entities, seconds, facts.shape[3], (), 2, events, image.derived)
+    if inspector.slice_timing and image.derived is None:
+        times_s, axis, problem = slice_times(metadata, facts.shape, seconds)
+        run = replace(run, slice_times_s=times_s, slice_axis=axis)
+        problem = problem and f"{problem}: its slices are not brought to one moment"
+        metadata |= {SLICES: "known" if times_s else "not known"}
+    used = _used(image, metadata | {"RepetitionTime": seconds}, facts)
+    return replace(used, reason=_joined(image.reason, reason, problem), run=run)
+
+
+def check_confounds(bold: DerivedBold, n_volumes: int) -> None:
+    """Refuse a table of confounds that cannot belong to a series of so many volumes.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be read, has another number of rows, or lacks the motion of the head.
+    """
+    path = bold.confounds_file
+    try:
+        with path.open(encoding="utf-8") as stream:
+            columns = stream.readline().rstrip("\r\n").split("\t")
+            n_rows = sum(1 for line in stream if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error}); copy it again") from error
+    if n_rows != n_volumes:
+        raise DatasetError(
+            f"{path}: {n_rows} rows, but {bold.file} has {n_volumes} volumes; they are not of the "
+            "same run, or one of them is cut off: run fMRIPrep again for this person"
+        )
+    missing = [name for name in MOTION if name not in columns]
+    if missing:
+        raise DatasetError(
+            f"{path}: the column {missing[0]} is missing; it must be the table of fMRIPrep"
+        )
 
 
 def with_differences(images: Sequence[Candidate], sessions: Iterable[str]) -> list[Candidate]:
@@ -208,8 +316,9 @@ def _name_problem(image: Candidate, one_echo: bool) -> str:
         return f"part-{part}: only magnitude images are used"
     if echo and not one_echo:
         return (
-            f"echo-{echo} of a multi-echo run: echoes are not combined; to use one alone, "
-            f'give a filter file with {{"bold": {{"echo": {echo}}}}}'
+            f"echo-{echo} of a multi-echo run: echoes are not combined here; let fMRIPrep combine "
+            "them and give its results (-d fmriprep=PATH), or use one alone by a filter file with "
+            f'{{"bold": {{"echo": {echo}}}}}'
         )
     return ""
 
@@ -287,22 +396,28 @@ def _shape_problem(facts: ImageFacts, n_dimensions: int, what: str) -> str:
     return ""
 
 
-def _repetition_time(
-    metadata: Mapping[str, object], facts: ImageFacts, tolerance_s: float
+def _checked_time(
+    metadata: Mapping[str, object], facts: ImageFacts, inspector: Inspector, task: str
 ) -> tuple[float | None, str]:
+    """Repetition time (s) and a note, or None and why it is not known."""
     stated, header = metadata.get("RepetitionTime"), facts.repetition_time_s or None
+    given = inspector.repetition_time_s.get(task)
+    if given is not None:
+        said = f"{stated} s in the JSON, {header} s in the header".replace("None s", "none")
+        return given, f"repetition time {given:g} s by func.repetition_time_s ({said})"
+    setting = f"as func.repetition_time_s: {{{task or 'TASK'}: SECONDS}} in the settings"
     if stated is None and header is None:
-        return (
-            None,
-            "RepetitionTime is neither in the JSON sidecar nor in the header; write it there",
+        return None, (
+            "RepetitionTime is neither in the JSON sidecar nor in the header; write it there, or "
+            f"give it {setting}"
         )
     if stated is None:
         return header, f"RepetitionTime is missing in the JSON; {header:g} s taken from the header"
     if isinstance(stated, bool) or not isinstance(stated, int | float) or stated <= 0:
         return None, f"RepetitionTime in the JSON is {stated!r}; it must be a number of seconds"
-    if header is not None and abs(stated - header) > tolerance_s:
+    if header is not None and abs(stated - header) > inspector.tr_tolerance_s:
         return None, (
             f"RepetitionTime is {stated:g} s in the JSON, but {header:g} s in the header; "
-            "find out which is true and correct the other"
+            f"find out which is true and give it {setting}, or correct the other"
         )
     return float(stated), ""

@@ -31,17 +31,23 @@ LEDGER_DICTIONARY: Mapping[str, Mapping[str, object]] = {
         "Units": "day",
     },
     "scanner": {"Description": "Manufacturer, model and serial number of the scanner"},
-    "source_file": {"Description": "Path in the dataset"},
+    "source_file": {
+        "Description": "Path in the dataset; bids:NAME:PATH in the results NAME of DatasetLinks"
+    },
 }
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Sessions and tasks that everybody should have; `order` if the settings give one."""
+    """Sessions and tasks that everybody should have; `order` if the settings give one.
+
+    `anatomy` is false where nobody has a T1w image, as with results of fMRIPrep alone.
+    """
 
     sessions: tuple[str, ...]
     tasks: tuple[str, ...]
     order: tuple[str, ...] = ()
+    anatomy: bool = True
 
 
 def make_ledger(
@@ -104,7 +110,8 @@ def _missing_rows(
     days: Mapping[str, float | None],
 ) -> list[dict[str, object]]:
     rows = []
-    wanted = [("T1w", ""), *(("bold", task) for task in expected.tasks)]
+    wanted = [("T1w", "")] if expected.anatomy else []
+    wanted += [("bold", task) for task in expected.tasks]
     for session in expected.sessions:
         there = {(c.modality, c.label("task")) for c in candidates if c.session == session}
         for modality, task in (kind for kind in wanted if kind not in there):

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from bids_utils.errors import DatasetError
+from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.exclusions import Exclusion, listed_reason, unmatched
+from bids_utils.fmriprep import (
+    DerivedRequest,
+    DerivedRun,
+    check_labels,
+    find_runs,
+    identity,
+    run_table,
+)
 from bids_utils.images import (
     BOLD,
     EXCLUDED,
@@ -17,6 +25,7 @@ from bids_utils.images import (
     USED,
     BoldRun,
     Candidate,
+    DerivedBold,
     ImageFacts,
     ImageReader,
     Inspector,
@@ -27,14 +36,16 @@ from bids_utils.images import (
 )
 from bids_utils.index import Selection, index_dataset, select
 from bids_utils.ledger import LEDGER_DICTIONARY, Expected, make_ledger, no_row_note
-from bids_utils.names import parse_name, strip_label
+from bids_utils.names import nearest, parse_name, strip_label
 from bids_utils.phenotype import read_participants, read_scores
 from bids_utils.sessions import OrderRule, SessionOrder, check_order, order_sessions, read_dates
-from bids_utils.sidecars import json_names
+from bids_utils.sidecars import shared_names
 
 __all__ = [
     "LEDGER_DICTIONARY",
     "BoldRun",
+    "DerivedBold",
+    "DerivedRequest",
     "ImageFacts",
     "ImageReader",
     "ParticipantPlan",
@@ -84,7 +95,9 @@ class PlanRequest:
     """What is asked for.
 
     `order` and `interval_days` come from the settings (None: dates decide), and so do the
-    sessions of `moments`, which need no images, and the list of `exclusions`.
+    sessions of `moments`, which need no images, the list of `exclusions`, `repetition_time_s` of
+    tasks whose files do not tell it, and whether `slice_timing` is asked for. With `derived` all
+    BOLD is that of fMRIPrep.
     """
 
     bids_dir: Path
@@ -94,33 +107,38 @@ class PlanRequest:
     selection: Selection = Selection()
     moments: tuple[str, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
+    repetition_time_s: Mapping[str, float] = field(default_factory=dict)
+    slice_timing: bool = True
+    derived: DerivedRequest | None = None
 
 
 def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
     """Participants, their sessions in time order and their images, and the ledger.
 
     `read_image` tells a broken image by the `problem` of its facts. A participant without a
-    usable T1w image is not in `participants`, only in the ledger.
+    usable T1w image is not in `participants`, only in the ledger, unless there is BOLD of
+    fMRIPrep, which needs none.
 
     Raises
     ------
     DatasetError
-        Not a BIDS dataset, no sessions, nobody has two sessions, or neither settings nor dates
-        give their order.
+        Not a BIDS dataset, no sessions, nobody has two sessions, neither settings nor dates
+        give their order, or the results of fMRIPrep are of other people or sessions.
     SettingsError
         A participant, session or task that is asked for does not exist.
     """
-    index = index_dataset(request.bids_dir)
+    index, derived = _index(request)
     asked = select(index, request.selection)
     _check_sessions(request.bids_dir, index)
+    _check_tasks(request.repetition_time_s, index)
     rule = OrderRule(request.order or (), request.interval_days or ())
     scanned = dict.fromkeys(index["session"][index["session"] != ""])
     check_order(rule.order, _known_sessions(request, rule, scanned))
     found = _candidates(index, asked, request.selection)
+    found = {label: _with_derived(own, derived, request) for label, own in found.items()}
     orders = _orders(request.bids_dir, found, rule)
     people = _people(request)
-    names = json_names(request.bids_dir)
-    inspector = Inspector(request.bids_dir, read_image, request.tr_tolerance_s, names)
+    inspector = _inspector(request, read_image)
     one_echo = "echo" in request.selection.filters.get("bold", {})
     images = {
         label: _decided(_asked(own, orders[label], rule, request), inspector, one_echo)
@@ -130,8 +148,73 @@ def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
     absent = [label for label in people or () if label not in images]
     ledger = make_ledger(images, orders, _expected(images, rule, request.selection), absent)
     plans = [_participant(label, images[label], orders[label], request) for label in images]
-    listed = _of_chosen(request)
-    return Plan(tuple(plan for plan in plans if plan.sessions), ledger, unmatched(listed, ledger))
+    notes = (*unmatched(_of_chosen(request), ledger), *_slice_notes(plans, request))
+    return Plan(tuple(plan for plan in plans if plan.sessions), ledger, notes)
+
+
+def _index(request: PlanRequest) -> tuple[pd.DataFrame, dict[str, DerivedRun]]:
+    """Index of the dataset, and by address the runs of fMRIPrep that take the place of raw ones.
+
+    Raw runs that fMRIPrep does not have stay in the index.
+    """
+    if request.derived is None:
+        return index_dataset(request.bids_dir), {}
+    runs = find_runs(request.derived)
+    added = run_table(runs)
+    if next(request.bids_dir.glob("sub-*"), None) is None:
+        raw = added.iloc[:0]  # the images themselves need not be here
+    else:
+        raw = index_dataset(request.bids_dir)
+    images = raw[_looked_at(raw)]
+    sessions = images["session"][images["session"] != ""]
+    check_labels(runs, {"sub": images["subject"], "ses": sessions})
+    known = {run.identity for run in runs}
+    names = (parse_name(path.rpartition("/")[2]) for path in raw["path"])
+    twins = [name is not None and identity(name.entities) in known for name in names]
+    kept = ~(_looked_at(raw) & (raw["datatype"] == "func") & pd.Series(twins, raw.index, bool))
+    index: pd.DataFrame = pd.concat([raw.loc[kept], added], ignore_index=True).fillna("")
+    index = index.sort_values("subject", kind="stable", ignore_index=True)
+    return index, {run.address: run for run in runs}
+
+
+def _with_derived(
+    images: list[Candidate], derived: Mapping[str, DerivedRun], request: PlanRequest
+) -> list[Candidate]:
+    """Images, BOLD with its results of fMRIPrep; BOLD without them is excluded."""
+    if request.derived is None:
+        return images
+    known = []
+    for image in images:
+        run = derived.get(image.path)
+        if run is not None:
+            image = replace(image, name=run.name, derived=run.bold)
+            reason = "; ".join(filter(None, [image.reason, run.note]))
+            unusable = run.bold is None and not image.status
+            image = image.excluded(reason) if unusable else replace(image, reason=reason)
+        elif image.modality == FUNCTION and not image.status:
+            image = image.excluded("the fMRIPrep results do not have this run")
+        known.append(image)
+    return known
+
+
+def _inspector(request: PlanRequest, read_image: ImageReader) -> Inspector:
+    return Inspector(
+        request.bids_dir,
+        read_image,
+        request.tr_tolerance_s,
+        shared_names(request.bids_dir),
+        request.repetition_time_s,
+        request.slice_timing,
+    )
+
+
+def _check_tasks(tasks: Iterable[str], index: pd.DataFrame) -> None:
+    known = [task for task in index["task"].unique() if task]
+    for task in tasks:
+        if task not in known:
+            raise SettingsError(
+                f"func.repetition_time_s: nobody has a task '{task}'; {nearest(task, known)}"
+            )
 
 
 def _check_sessions(bids_dir: Path, index: pd.DataFrame) -> None:
@@ -244,10 +327,30 @@ def _decided(images: list[Candidate], inspector: Inspector, one_echo: bool) -> l
     screened = screen_names(images, one_echo)
     anatomy = choose_t1w([image for image in screened if image.modality == ANATOMY], inspector)
     bold = [image for image in screened if image.modality == FUNCTION]
-    if any(image.status == USED for image in anatomy):
-        return [*anatomy, *(inspect_bold(image, inspector) for image in bold)]
+    anchored = any(image.status == USED for image in anatomy)
     reason = "the participant has no usable T1w image in any session"
-    return [*anatomy, *(image if image.status else image.excluded(reason) for image in bold)]
+    return [
+        *anatomy,
+        *(
+            inspect_bold(image, inspector)
+            if anchored or image.derived or image.status
+            else image.excluded(reason)
+            for image in bold
+        ),
+    ]
+
+
+def _slice_notes(
+    plans: Iterable[ParticipantPlan], request: PlanRequest
+) -> list[tuple[str, str, str]]:
+    """One note on all raw runs of which nobody knows when their slices were acquired."""
+    runs = [run for plan in plans for session in plan.sessions for run in session.bold_runs]
+    silent = [run for run in runs if not run.slice_times_s and run.derived is None]
+    if not silent or not request.slice_timing:
+        return []
+    what = f"{len(silent)} of {len(runs)} BOLD runs have no SliceTiming that can be used"
+    todo = "their slices are not brought to one moment; write it into the JSON if it is known"
+    return [(what, str(request.bids_dir), todo)]
 
 
 def _people(request: PlanRequest) -> list[str] | None:
@@ -296,7 +399,8 @@ def _expected(
     if selection.sessions:
         sessions = tuple(label for label in sessions if label in selection.sessions)
     tasks = dict.fromkeys(image.label("task") for image in asked if image.modality == FUNCTION)
-    return Expected(sessions, tuple(task for task in tasks if task), rule.order)
+    anatomy = any(image.modality == ANATOMY for found in images.values() for image in found)
+    return Expected(sessions, tuple(task for task in tasks if task), rule.order, anatomy)
 
 
 def _shared_sessions(images: Mapping[str, list[Candidate]]) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from bids_utils.errors import DatasetError
 from bids_utils.names import BidsName, parse_name
 
+SHARED = (".json", "_events.tsv")
+
 
 def read_json(path: Path) -> dict[str, object]:
     """Content of a JSON file that holds one object.
@@ -33,8 +35,10 @@ def read_json(path: Path) -> dict[str, object]:
     return raw
 
 
-def json_names(folder: Path) -> tuple[str, ...]:
-    """Names of the JSON files in a folder.
+def shared_names(folder: Path) -> tuple[str, ...]:
+    """Names of the files in a folder that can belong to several images: JSON and events.
+
+    A folder that does not exist has none.
 
     Raises
     ------
@@ -43,7 +47,9 @@ def json_names(folder: Path) -> tuple[str, ...]:
     """
     try:
         with os.scandir(folder) as entries:
-            return tuple(entry.name for entry in entries if entry.name.endswith(".json"))
+            return tuple(entry.name for entry in entries if entry.name.endswith(SHARED))
+    except FileNotFoundError:
+        return ()
     except OSError as error:
         raise DatasetError(f"{folder}: the folder cannot be read: {error.strerror}") from error
 
@@ -63,7 +69,7 @@ def read_metadata(
     path : Path
         Data file, absolute or relative to `bids_dir`.
     root_names : tuple of str, optional
-        `json_names` of `bids_dir`; saves listing a large folder again for each file.
+        `shared_names` of `bids_dir`; saves listing a large folder again for each file.
 
     Raises
     ------
@@ -72,13 +78,34 @@ def read_metadata(
     """
     name = parse_name(path.name)
     metadata: dict[str, object] = {}
-    if name is None:
-        return metadata
-    for folder in _levels(bids_dir, bids_dir / path):
-        known = root_names if folder == bids_dir else None
-        for sidecar in _applicable(json_names(folder) if known is None else known, name):
-            metadata |= read_json(folder / sidecar)
+    if name is not None:
+        for sidecar in _inherited(bids_dir, path, (name, ".json"), root_names):
+            metadata |= read_json(sidecar)
     return metadata
+
+
+def events_file(
+    bids_dir: Path, path: Path, root_names: tuple[str, ...] | None = None
+) -> Path | None:
+    """Table of events of a BOLD run: the nearest one that applies, None if there is none.
+
+    It lies beside the run or higher up, and applies as a sidecar does.
+
+    Parameters
+    ----------
+    bids_dir, path, root_names
+        As for `read_metadata`.
+
+    Raises
+    ------
+    DatasetError
+        A folder cannot be read.
+    """
+    name = parse_name(path.name)
+    if name is None:
+        return None
+    target = (BidsName(name.entities, "events", ".tsv"), ".tsv")
+    return next(reversed(_inherited(bids_dir, path, target, root_names)), None)
 
 
 def scanner_name(metadata: Mapping[str, object]) -> str:
@@ -96,9 +123,25 @@ def _levels(bids_dir: Path, path: Path) -> list[Path]:
     return [bids_dir.joinpath(*inner[:depth]) for depth in range(len(inner) + 1)]
 
 
-def _applicable(names: Iterable[str], target: BidsName) -> list[str]:
+def _inherited(
+    bids_dir: Path,
+    path: Path,
+    target: tuple[BidsName, str],
+    root_names: tuple[str, ...] | None,
+) -> list[Path]:
+    """Files that apply to a data file, the nearest last; `target` is its name and an extension."""
+    found = []
+    for folder in _levels(bids_dir, bids_dir / path):
+        known = root_names if folder == bids_dir else None
+        names = shared_names(folder) if known is None else known
+        found += [folder / name for name in _applicable(names, *target)]
+    return found
+
+
+def _applicable(names: Iterable[str], target: BidsName, extension: str) -> list[str]:
     own = set(target.entities)
-    parsed = ((name, parse_name(name)) for name in names if name.endswith(f"{target.suffix}.json"))
+    ending = f"{target.suffix}{extension}"
+    parsed = ((name, parse_name(name)) for name in names if name.endswith(ending))
     found = [
         (len(other.entities), name)
         for name, other in parsed

@@ -1,6 +1,6 @@
 import pytest
 
-from bids_utils.acquisition import acquisition, differences
+from bids_utils.acquisition import acquisition, differences, slice_times
 
 SHAPE, SIZE = (176, 256, 256), (1.0, 1.0, 1.0)
 
@@ -39,6 +39,8 @@ def test_the_field_is_named_with_both_values_the_later_one_first():
         ({"ReceiveCoilName": "Head_32"}, {}, 0),
         ({"ReceiveCoilName": "n/a"}, {"ReceiveCoilName": "Head_64"}, 0),
         ({"StationName": "MR1"}, {"StationName": "MR2"}, 1),
+        ({"PhaseEncodingDirection": "j"}, {"PhaseEncodingDirection": "j-"}, 1),
+        ({"EffectiveEchoSpacing": 0.00058}, {"EffectiveEchoSpacing": 0.000581}, 0),
         ({"EchoTime": float("nan")}, {"EchoTime": 0.003}, 0),
         ({"PatientName": "A"}, {"PatientName": "B"}, 0),
     ],
@@ -62,3 +64,39 @@ def test_size_and_matrix_are_those_of_space_and_axes_count():
         "voxel size 3 x 3.3 x 3 mm, was 3 x 3 x 3.3 mm",
         "matrix 64 x 36 x 64, was 64 x 64 x 36",
     )
+
+
+ORDER = [0.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("direction", "shape", "times_s", "axis"),
+    [
+        (None, (4, 5, 3, 9), (0.0, 0.5, 0.25), 2),
+        ("k-", (4, 5, 3, 9), (0.25, 0.5, 0.0), 2),
+        ("j", (4, 3, 5, 9), (0.0, 0.5, 0.25), 1),
+        ("i-", (3, 4, 5, 9), (0.25, 0.5, 0.0), 0),
+    ],
+)
+def test_slice_times_follow_the_slices_in_the_file(direction, shape, times_s, axis):
+    metadata = {"SliceTiming": ORDER, "SliceEncodingDirection": direction}
+    assert slice_times(metadata, shape, 1.0) == (times_s, axis, "")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        ({}, ""),
+        ({"SliceTiming": [0.0, 0.5]}, "2 times for 3 slices"),
+        ({"SliceTiming": "none"}, "not a list of numbers"),
+        ({"SliceTiming": [0.0, 500.0, 250.0]}, "goes from 0 to 500, which are no seconds within"),
+        ({"SliceTiming": [0.0, 1.0, 0.5]}, "within the repetition time of 1 s"),
+        ({"SliceTiming": [-0.1, 0.5, 0.2]}, "goes from -0.1 to 0.5"),
+        ({"SliceTiming": ORDER, "SliceEncodingDirection": "LR"}, "SliceEncodingDirection is 'LR'"),
+    ],
+)
+def test_slice_times_that_cannot_be_are_not_used(metadata, problem):
+    times_s, _, said = slice_times(metadata, (4, 5, 3, 9), 1.0)
+    assert times_s == ()
+    assert problem in said
+    assert bool(problem) == bool(said)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def chosen(root, images, facts=None):
         (image("sub-01_T1w.nii.gz"), "the folder says ses-pre, the file name ses: nothing"),
         (image("sub-01_T1w.nii.gz", ""), "outside the session folders"),
         (bold("task-rest_part-phase_"), "part-phase: only magnitude"),
-        (bold("task-rest_echo-2_"), 'give a filter file with {"bold": {"echo": 2}}'),
+        (bold("task-rest_echo-2_"), 'use one alone by a filter file with {"bold": {"echo": 2}}'),
     ],
 )
 def test_names_rule_images_out_with_the_reason(candidate, reason):
@@ -202,6 +203,43 @@ def test_times_within_the_tolerance_agree_and_the_sidecar_holds(root):
     metadata = '{"RepetitionTime": 2.0004}'
     assert looked_at(root, RUN, metadata).run.repetition_time_s == 2.0004
     assert looked_at(root, RUN, metadata, tolerance_s=0.0003).status == "excluded"
+
+
+def test_the_time_of_the_settings_holds_whatever_the_files_say(root):
+    (root / "task-rest_bold.json").write_text('{"RepetitionTime": 1.79}')
+    given = Inspector(root, lambda path: RUN, 0.001, None, {"rest": 2.0, "faces": 1.0})
+    found = inspect_bold(bold(), given)
+    assert (found.status, found.run.repetition_time_s) == ("used", 2.0)
+    assert found.reason == (
+        "repetition time 2 s by func.repetition_time_s (1.79 s in the JSON, 2.0 s in the header)"
+    )
+    assert dict(found.acquired)["RepetitionTime"] == (2.0,)
+
+
+def test_a_contradiction_names_the_setting_that_solves_it(root):
+    reason = looked_at(root, RUN, '{"RepetitionTime": 1.79}').reason
+    assert "func.repetition_time_s: {rest: SECONDS}" in reason
+
+
+def test_slices_and_events_belong_to_the_run(root):
+    times = [0.0, *[1.0] * 34, 1.5]
+    metadata = {"RepetitionTime": 2.0, "SliceTiming": times, "SliceEncodingDirection": "k-"}
+    (root / "task-rest_events.tsv").write_text("onset")
+    run = looked_at(root, RUN, json.dumps(metadata)).run
+    assert run.slice_times_s == tuple(reversed(times))
+    assert run.slice_axis == 2
+    assert run.events_file == root / "task-rest_events.tsv"
+
+
+def test_slice_times_that_cannot_be_are_told_and_the_run_is_used(root):
+    found = looked_at(root, RUN, '{"RepetitionTime": 2.0, "SliceTiming": [0, 1]}')
+    assert found.status == "used"
+    assert found.run.slice_times_s == ()
+    assert found.reason == (
+        "SliceTiming has 2 times for 36 slices: its slices are not brought to one moment"
+    )
+    silent = Inspector(root, lambda path: RUN, 0.001, slice_timing=False)
+    assert inspect_bold(bold(), silent).reason == ""
 
 
 def test_a_header_without_time_does_not_contradict(root):

@@ -9,7 +9,10 @@ from bids_utils.plan import ImageFacts, PlanRequest, make_plan
 SILENT = ImageFacts((64, 64, 36, 150), (3.0, 3.0, 3.3))
 HEAD = ImageFacts((176, 256, 256), (1.0, 1.0, 1.0))
 RUN = ImageFacts((64, 64, 36, 150), (3.0, 3.0, 3.3), 2.0)
-METADATA = {"task-rest_bold.json": {"RepetitionTime": 2.0}, "T1w.json": {"Manufacturer": "GE"}}
+METADATA = {
+    "task-rest_bold.json": {"RepetitionTime": 2.0, "SliceTiming": [0.0, 1.0] * 18},
+    "T1w.json": {"Manufacturer": "GE"},
+}
 
 
 def reader(**special):
@@ -367,3 +370,17 @@ def test_bold_is_compared_with_bold_of_the_same_task(make_dataset):
     files["task-rest_bold.json"] = {"RepetitionTime": 2.0, "EchoTime": 0.03}
     plan = plan_of(make_dataset(files))
     assert {reason for _, _, reason in rows(plan, "01")} == {None}
+
+
+def test_runs_without_slice_times_are_told_once(make_dataset):
+    files = trial() | {"task-rest_bold.json": {"RepetitionTime": 2.0}}
+    ((what, where, todo),) = plan_of(make_dataset(files)).notes
+    assert what == "4 of 4 BOLD runs have no SliceTiming that can be used"
+    assert "not brought to one moment" in todo
+    assert plan_of(make_dataset(files), slice_timing=False).notes == ()
+    sidecar = {"sub-01/ses-post/func/sub-01_ses-post_task-rest_bold.json": METADATA[REST]}
+    plan = plan_of(make_dataset(files | sidecar))
+    assert rows(plan, "01")[-1][2] == "differs from ses-pre: slice timing known, was not known"
+
+
+REST = "task-rest_bold.json"

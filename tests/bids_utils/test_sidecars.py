@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 
 from bids_utils.errors import DatasetError
-from bids_utils.sidecars import json_names, read_json, read_metadata, scanner_name
+from bids_utils.sidecars import (
+    events_file,
+    read_json,
+    read_metadata,
+    scanner_name,
+    shared_names,
+)
 
 BOLD = "sub-01/ses-pre/func/sub-01_ses-pre_task-rest_run-1_bold.nii.gz"
 
@@ -21,7 +27,7 @@ def test_a_deeper_sidecar_overrides_and_the_rest_is_inherited(make_dataset):
     )
     expected = {"A": "root", "B": "task", "C": "sub", "D": "ses", "E": "file"}
     assert read_metadata(root, Path(BOLD)) == expected
-    assert read_metadata(root, root / BOLD, json_names(root)) == expected
+    assert read_metadata(root, root / BOLD, shared_names(root)) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,23 @@ def test_a_deeper_sidecar_overrides_and_the_rest_is_inherited(make_dataset):
 def test_sidecars_of_other_files_do_not_apply(make_dataset, other):
     root = make_dataset({BOLD: "", other: {"RepetitionTime": 9}})
     assert read_metadata(root, Path(BOLD)) == {}
+
+
+def test_the_nearest_events_of_a_run_are_its_events(make_dataset):
+    beside = BOLD.replace("_bold.nii.gz", "_events.tsv")
+    shared = ["task-rest_events.tsv", "sub-01/ses-pre/sub-01_ses-pre_task-rest_events.tsv"]
+    others = [beside.replace("run-1", "run-2"), "task-faces_events.tsv"]
+    root = make_dataset([BOLD, *others])
+    assert events_file(root, Path(BOLD)) is None
+    for file in (*shared, beside):
+        make_dataset([file])
+        assert events_file(root, Path(BOLD)) == root / file
+        assert events_file(root, root / BOLD, shared_names(root)) == root / file
+
+
+def test_metadata_of_a_file_that_lies_elsewhere_come_from_the_folders_there_are(make_dataset):
+    root = make_dataset({"task-rest_bold.json": {"EchoTime": 0.03}})
+    assert read_metadata(root, Path(BOLD)) == {"EchoTime": 0.03}
 
 
 def test_a_corrupt_sidecar_is_named_with_its_line(make_dataset):
