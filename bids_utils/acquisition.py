@@ -78,13 +78,13 @@ def acquisition(
 
 def slice_times(
     metadata: Mapping[str, object], shape: tuple[int, ...], repetition_time_s: float
-) -> tuple[tuple[float, ...], int, str]:
+) -> tuple[tuple[float, ...], str, str]:
     """When each slice was acquired, along which axis, and what is wrong with that.
 
     Parameters
     ----------
     metadata : mapping
-        Of the sidecars: SliceTiming (s) and SliceEncodingDirection (BIDS; k if it is not there).
+        Of the sidecars: SliceTiming (s) and SliceEncodingDirection (k if it is not there).
     shape : tuple of int
         Of the image.
     repetition_time_s : float
@@ -93,23 +93,19 @@ def slice_times(
     Returns
     -------
     times_s : tuple of float
-        Seconds from the start of the volume, in the order in which the slices lie in the file
-        (turned around where the direction is negative); empty where they are not known.
-    axis : int
-        0, 1 or 2.
+        Seconds from the start of the volume as the JSON has them; empty where they are not known.
+    axis : str
+        i, j or k, followed by - where the first time is that of the last slice in the file.
     problem : str
         What is wrong with them; empty if all is well or nothing is said.
     """
-    direction = str(metadata.get("SliceEncodingDirection") or "k")
-    axis = max(AXES.find(direction[0]), 0)
+    axis = str(metadata.get("SliceEncodingDirection") or "k")
     if metadata.get("SliceTiming") is None:
-        return (), axis, ""
+        return (), "k", ""
     times = _value(metadata["SliceTiming"])
-    problem = _direction_problem(direction)
-    problem = problem or _times_problem(times, shape[axis], repetition_time_s)
-    if problem or isinstance(times, str):
-        return (), axis, problem
-    return times[::-1] if direction.endswith("-") else times, axis, ""
+    problem = _direction_problem(axis)
+    problem = problem or _times_problem(times, shape[AXES.index(axis[0])], repetition_time_s)
+    return ((), "k", problem) if problem or isinstance(times, str) else (times, axis, "")
 
 
 def _direction_problem(direction: str) -> str:

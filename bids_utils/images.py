@@ -73,9 +73,9 @@ class DerivedBold:
 class BoldRun:
     """One BOLD file; `entities` are its BIDS entities (sub, ses, task, run, ...) in order.
 
-    `slice_times_s` are seconds from the start of a volume, in the order in which the slices lie
-    along `slice_axis` (0 to 2) in the file; empty where they are not known. `derived` is there
-    for a run that fMRIPrep preprocessed, and `file` is then its series.
+    `slice_times_s` are seconds from the start of a volume as the JSON has them, empty where they
+    are not known; `slice_axis` is their SliceEncodingDirection. `derived` is there for a run
+    that fMRIPrep preprocessed, and `file` is then its series.
     """
 
     file: Path
@@ -83,7 +83,7 @@ class BoldRun:
     repetition_time_s: float
     n_volumes: int
     slice_times_s: tuple[float, ...] = ()
-    slice_axis: int = 2
+    slice_axis: str = "k"
     events_file: Path | None = None
     derived: DerivedBold | None = None
 
@@ -221,7 +221,7 @@ def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
     if seconds is None:
         return replace(image.excluded(reason), scanner=scanner_name(metadata))
     entities = image.name.entities if image.name else ()
-    run = BoldRun(file, entities, seconds, facts.shape[3], (), 2, events, image.derived)
+    run = BoldRun(file, entities, seconds, facts.shape[3], (), "k", events, image.derived)
     if inspector.slice_timing and image.derived is None:
         times_s, axis, problem = slice_times(metadata, facts.shape, seconds)
         run = replace(run, slice_times_s=times_s, slice_axis=axis)

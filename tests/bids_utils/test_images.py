@@ -226,8 +226,8 @@ def test_slices_and_events_belong_to_the_run(root):
     metadata = {"RepetitionTime": 2.0, "SliceTiming": times, "SliceEncodingDirection": "k-"}
     (root / "task-rest_events.tsv").write_text("onset")
     run = looked_at(root, RUN, json.dumps(metadata)).run
-    assert run.slice_times_s == tuple(reversed(times))
-    assert run.slice_axis == 2
+    assert run.slice_times_s == tuple(times)
+    assert run.slice_axis == "k-"
     assert run.events_file == root / "task-rest_events.tsv"
 
 
