@@ -28,7 +28,8 @@ def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
     """Check a BOLD series, estimate head motion and resample it once.
 
     Inputs: bold_file.
-    Outputs: preproc_bold_file, parameters_file, boldref_file, head_mask_file, brain_file.
+    Outputs: preproc_bold_file, parameters_file, boldref_file, head_mask_file, brain_file,
+    n_dummy (volumes before the steady state), slice_moment_s (None: slices not corrected).
     """
     inputnode = Node(IdentityInterface(["bold_file"]), "inputnode")
     outputnode = Node(
@@ -39,6 +40,8 @@ def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
                 "boldref_file",
                 "head_mask_file",
                 "brain_file",
+                "n_dummy",
+                "slice_moment_s",
             ]
         ),
         "outputnode",
@@ -52,12 +55,14 @@ def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
     workflow.connect(
         [
             (inputnode, check, [("bold_file", "in_file")]),
-            (check, motion, [("out_file", "in_file")]),
-            (check, realign, [("out_file", "in_file")]),
+            (check, motion, [("out_file", "in_file"), ("n_dummy",) * 2]),
+            (check, realign, [("out_file", "in_file"), ("n_dummy",) * 2]),
+            (check, reference, [("n_dummy",) * 2]),
+            (check, outputnode, [("n_dummy",) * 2]),
             (motion, realign, [("poses_file", "poses_file")]),
             (motion, outputnode, [("parameters_file", "parameters_file")]),
             (realign, reference, [("out_file", "in_file")]),
-            (realign, outputnode, [("out_file", "preproc_bold_file")]),
+            (realign, outputnode, [("out_file", "preproc_bold_file"), ("slice_moment_s",) * 2]),
             (
                 reference,
                 outputnode,

@@ -10,7 +10,7 @@ from scipy import ndimage
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.plan import BoldRun
 from configs.settings import FuncSettings, Settings
-from workflows.compute.motion import grid_centre, pose_from_parameters
+from workflows.compute.motion import grid_centre, mcflirt_parameters, pose_from_parameters
 from workflows.func import ATLAS, BOLD_OUTPUTS, init_bold_wf
 
 RUN = BoldRun(Path("/data/sub-01/func/sub-01_task-rest_bold.nii.gz"), (), 1.75, 200)
@@ -174,7 +174,9 @@ def test_a_known_run_comes_back_twice_the_same(tmp_path):
         assert (again / "connectivity_wf" / f"{file}.tsv").read_text() == first
     confounds = read_table(tables / "confounds" / "confounds.tsv")
     found = confounds[["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"]].to_numpy()
-    offset = found - motion
+    boldref = nb.load(done / "realign_wf" / "reference" / "boldref.nii.gz")
+    poses = np.array([pose_from_parameters(row, centre) for row in motion])
+    offset = found - mcflirt_parameters(poses, boldref.affine, boldref.get_fdata())
     assert (offset - offset.mean(axis=0)).std(axis=0)[:3].max() < 0.03
     assert (offset - offset.mean(axis=0)).std(axis=0)[3:].max() < 0.001
     matrix = np.loadtxt(done / "bold_space_wf" / "boundary" / "bold2template_xfm.mat")

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import numpy as np
+from workflows.compute.bold_mask import dead_share, dead_voxels
 
 MIN_VOLUMES = 10
+MAX_DEAD_SHARE = 0.1
 MIN_DEGREES_OF_FREEDOM = 5
 
 
-def series_problem(series):
+def series_problem(series, n_dummy=0):
     """Empty text, or why an array cannot be a BOLD series.
+
+    Voxels without information are no reason as long as they are few: they are left out.
 
     Parameters
     ----------
     series : array
         Expected (nx, ny, nz, n_volumes).
+    n_dummy : int
+        Leading volumes before the steady state, which do not count.
     """
     if series.ndim != 4:
         return f"it has {series.ndim} dimensions and not 4"
-    if series.shape[3] < MIN_VOLUMES:
-        return f"it has {series.shape[3]} volumes; at least {MIN_VOLUMES} are needed"
-    bad = series.size - np.count_nonzero(np.isfinite(series))
-    if bad:
-        return f"{bad} of its values are not numbers (NaN or infinite)"
-    if all(np.array_equal(series[..., 0], series[..., t]) for t in range(1, series.shape[3])):
-        return "its volumes are all the same"
+    n_volumes = series.shape[3] - n_dummy
+    if n_volumes < MIN_VOLUMES:
+        steady = f" in the steady state (the first {n_dummy} are not)" if n_dummy else ""
+        return f"it has {n_volumes} volumes{steady}; at least {MIN_VOLUMES} are needed"
+    dead = dead_voxels(series)
+    if dead.all():
+        return "its volumes are all the same, or their values are not numbers (NaN or infinite)"
+    share = dead_share(series, dead)
+    if share > MAX_DEAD_SHARE:
+        return (
+            f"{100 * share:.0f} % of the voxels of the head are constant or are not numbers "
+            f"(NaN or infinite); up to {100 * MAX_DEAD_SHARE:.0f} % are left out"
+        )
     return ""
 
 

@@ -7,6 +7,8 @@ from scipy import ndimage
 
 GREY, WHITE, CSF = 1, 2, 3
 MIN_TISSUE_VOXELS = 30
+HEAD_BRIGHTNESS = 0.25
+GAP_VOXELS = 3
 ONE_VOXEL_FWHM = 1 / np.sqrt(8 * np.log(2))
 
 
@@ -35,6 +37,36 @@ def epi_brain_mask(mean_image, lower=0.2, upper=0.85, opening=2):
     mask = pieces == np.bincount(pieces[mask]).argmax()
     mask = ndimage.binary_dilation(mask, iterations=2 * opening)
     return ndimage.binary_erosion(mask, iterations=opening)
+
+
+def dead_voxels(series):
+    """Voxels (nx, ny, nz) bool without information: constant, or not a number in any volume.
+
+    Parameters
+    ----------
+    series : (nx, ny, nz, n_volumes) array
+    """
+    with np.errstate(invalid="ignore"):  # infinite minus infinite is not a number, as it should be
+        span = series.max(axis=3) - series.min(axis=3)
+    return ~(np.isfinite(span) & (span > 0))
+
+
+def dead_share(series, dead):
+    """Share (0 to 1) of the head's voxels that are dead; holes and gaps up to 6 voxels count.
+
+    Parameters
+    ----------
+    series : (nx, ny, nz, n_volumes) array
+    dead : (nx, ny, nz) bool array
+        From `dead_voxels`; those that are 0 in all volumes lie outside the head unless bright
+        voxels surround them.
+    """
+    image = np.where(dead, 0, series[..., -1])
+    bright = image > HEAD_BRIGHTNESS * np.percentile(image[~dead], 98)
+    room = np.pad(bright, GAP_VOXELS)
+    head = ndimage.binary_closing(room, iterations=GAP_VOXELS)
+    head = ndimage.binary_fill_holes(head)[(slice(GAP_VOXELS, -GAP_VOXELS),) * 3]
+    return np.count_nonzero(head & dead) / max(1, np.count_nonzero(head))
 
 
 def dice(one, other):

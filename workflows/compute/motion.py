@@ -1,9 +1,8 @@
 """Head motion: rigid registration of every volume, resampling, and displacement.
 
 World coordinates are RAS+ millimetres. A *head pose* is a rigid 4 x 4 matrix that takes a point
-of the head in the reference volume to where the same point is in another volume; parameters are
-counted about the centre of the image grid, so they do not depend on where the scanner put its
-origin.
+of the head in the reference volume to where the same point is in another volume. What is saved
+and used as confounds are the parameters of `mcflirt_parameters`.
 """
 
 from __future__ import annotations
@@ -52,14 +51,56 @@ def pose_from_parameters(parameters, centre):
     return pose
 
 
-def parameters_from_pose(pose, centre):
-    """Six motion parameters (mm, rad) of a head pose: the inverse of `pose_from_parameters`."""
-    rotation = pose[:3, :3]
-    about_y = np.arcsin(np.clip(-rotation[2, 0], -1, 1))
-    about_x = np.arctan2(rotation[2, 1], rotation[2, 2])
-    about_z = np.arctan2(rotation[1, 0], rotation[0, 0])
-    shift = rotation @ centre + pose[:3, 3] - centre
-    return np.array([*shift, about_x, about_y, about_z])
+def mcflirt_parameters(poses, affine, reference_image):
+    """Motion parameters (n_volumes, 6) in the conventions of FSL's MCFLIRT and of fMRIPrep.
+
+    They bring a volume back onto the reference (the inverse of the head pose), in FSL's scaled
+    millimetres: voxel index times voxel size, the first axis reversed where the affine has a
+    positive determinant, so that x grows to the left in axial images. Rotations are made about the
+    centre of gravity of the reference image, R = Rx Ry Rz, with angles that count clockwise seen
+    against the axis (Jenkinson et al. 2002; fMRIPrep saves the columns of the .par file as
+    `trans_x` to `rot_z`). In axial images a head that moves to the right, forward and up has
+    trans_x > 0, trans_y < 0, trans_z < 0.
+
+    Parameters
+    ----------
+    poses : (n_volumes, 4, 4) array
+        Head poses, world mm.
+    affine : (4, 4) array
+        Voxel to world, mm, without shear.
+    reference_image : (nx, ny, nz) array
+        Finite values; its centre of gravity is that of the values above the smallest one.
+
+    Returns
+    -------
+    (n_volumes, 6) array
+        trans_x, trans_y, trans_z (mm), rot_x, rot_y, rot_z (rad).
+    """
+    scaled = _scaled_mm(reference_image.shape, affine)
+    centre = scaled[:3, :3] @ _centre_of_gravity(reference_image) + scaled[:3, 3]
+    world2fsl = scaled @ np.linalg.inv(affine)
+    matrices = world2fsl @ np.linalg.inv(poses) @ np.linalg.inv(world2fsl)
+    rotations = matrices[:, :3, :3]
+    shifts = rotations @ centre + matrices[:, :3, 3] - centre
+    about_x = np.arctan2(rotations[:, 1, 2], rotations[:, 2, 2])
+    about_y = np.arcsin(np.clip(-rotations[:, 0, 2], -1, 1))
+    about_z = np.arctan2(rotations[:, 0, 1], rotations[:, 0, 0])
+    return np.column_stack([shifts, about_x, about_y, about_z])
+
+
+def _scaled_mm(shape, affine):
+    """Voxel to FSL's scaled mm (4, 4)."""
+    sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    scaled = np.diag([*sizes, 1.0])
+    if np.linalg.det(affine[:3, :3]) > 0:
+        scaled[0] = [-sizes[0], 0, 0, sizes[0] * (shape[0] - 1)]
+    return scaled
+
+
+def _centre_of_gravity(image):
+    """Mean position (voxels) weighted by the values above the smallest one."""
+    weights = image - image.min()
+    return np.array(ndimage.center_of_mass(weights if weights.any() else weights + 1))
 
 
 def reference_volume(series):

@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from workflows.compute.bold_mask import dice, epi_brain_mask, padding_around, tissue_core
+from workflows.compute.bold_mask import (
+    dead_share,
+    dead_voxels,
+    dice,
+    epi_brain_mask,
+    padding_around,
+    tissue_core,
+)
 
 
 def test_the_mask_is_that_of_nilearn():
@@ -47,3 +54,22 @@ def test_a_tissue_loses_its_rim_unless_it_is_too_small():
 def test_padding_covers_corners_on_both_sides():
     corners = np.array([[-1.2, 3.0, 0.0], [9.4, 11.0, 4.0]])
     np.testing.assert_array_equal(padding_around(corners, (10, 11, 5)), [[2, 1], [0, 1], [0, 0]])
+
+
+def test_voxels_that_are_constant_or_not_numbers_are_dead():
+    series = np.random.default_rng(33).normal(size=(2, 2, 2, 5))
+    series[0, 0, 0] = 3
+    series[1, 0, 0, 2] = np.nan
+    series[0, 1, 1, 4] = -np.inf
+    series[1, 1, 1] = np.inf
+    assert np.argwhere(dead_voxels(series)).tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]]
+
+
+def test_dead_voxels_count_inside_the_head_only():
+    series = np.zeros((20, 20, 20, 3))
+    series[4:16, 4:16, 4:16] = 100 + np.random.default_rng(34).normal(size=(12, 12, 12, 3))
+    series[8:12, 8:12, 8:12, 1] = np.nan
+    dead = dead_voxels(series)
+    assert dead_share(series, dead) == pytest.approx(4**3 / 12**3)
+    series[:3] = np.nan
+    assert dead_share(series, dead_voxels(series)) == pytest.approx(4**3 / 12**3)

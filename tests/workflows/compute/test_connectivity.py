@@ -2,7 +2,7 @@ import nibabel as nb
 import numpy as np
 import pytest
 
-from workflows.compute.bold_checks import run_problem, series_problem
+from workflows.compute.bold_checks import run_problem
 from workflows.compute.connectivity import (
     fisher_z_matrix,
     region_coverage,
@@ -65,26 +65,6 @@ def test_signal_to_noise_is_the_median_of_varying_voxels():
     voxels = np.array([[9.0, 11.0], [18.0, 22.0], [8.0, 12.0], [5.0, 5.0]])
     assert temporal_signal_to_noise(voxels) == 10.0
     assert np.isnan(temporal_signal_to_noise(voxels[3:]))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda series: series[..., 0], "it has 3 dimensions and not 4"),
-        (lambda series: series[..., :9], "it has 9 volumes; at least 10 are needed"),
-        (
-            lambda series: np.where(series > 1.5, np.nan, series),
-            "values are not numbers (NaN or infinite)",
-        ),
-        (lambda series: np.repeat(series[..., :1], 12, axis=3), "its volumes are all the same"),
-        (lambda series: series, ""),
-    ],
-)
-def test_a_series_that_cannot_be_used_is_named(change, message):
-    series = np.random.default_rng(24).normal(size=(4, 4, 4, 12))
-    problem = series_problem(change(series))
-    assert problem.endswith(message)
-    assert bool(problem) == bool(message)
 
 
 def test_a_run_is_unusable_for_the_first_reason_that_holds():

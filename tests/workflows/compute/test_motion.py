@@ -8,7 +8,7 @@ from workflows.compute.motion import (
     framewise_displacement,
     grid_centre,
     head_poses,
-    parameters_from_pose,
+    mcflirt_parameters,
     pose_from_parameters,
     realigned_volume,
     reference_volume,
@@ -66,6 +66,12 @@ def moving_head(motion, rng):
     return series + rng.normal(0, 3, series.shape)
 
 
+def parameters_from_pose(pose, centre):
+    """What `pose_from_parameters` was given."""
+    turn = Rotation.from_matrix(pose[:3, :3]).as_euler("xyz")
+    return np.array([*(apply_affine(pose, centre) - centre), *turn])
+
+
 def test_known_motion_comes_back_with_its_axis_sign_and_size():
     series = moving_head(MOTION, np.random.default_rng(3))
     poses = head_poses(series, AFFINE, reference=0)
@@ -105,7 +111,54 @@ def test_a_pose_is_the_rotation_scipy_makes_about_the_centre():
     point = np.array([40.0, -5.0, 8.0])
     expected = turn.apply(point - centre) + centre + [1, -2, 3]
     np.testing.assert_allclose(apply_affine(pose, point), expected)
-    np.testing.assert_allclose(parameters_from_pose(pose, centre), parameters)
+
+
+LEFT_FIRST = from_matvec(np.diag([-3.0, 3, 4]), [33, -20, -10])
+RIGHT_FIRST = from_matvec(np.diag([3.0, 3, 4]), [-30, -20, -10])
+CENTRE_MM = np.array([3.0, 10.0, 22.0])
+
+
+def two_spots(affine):
+    """Image (22, 20, 18) whose centre of gravity lies at CENTRE_MM."""
+    image = np.full((22, 20, 18), 5.0)
+    for place, value in ((CENTRE_MM + [-6, 3, 8], 20), (CENTRE_MM + [3, -1.5, -4], 40)):
+        voxel = apply_affine(np.linalg.inv(affine), place)
+        below = np.floor(voxel).astype(int)
+        for corner in np.ndindex(2, 2, 2):
+            share = np.prod(np.where(corner, voxel - below, 1 - (voxel - below)))
+            image[tuple(below + corner)] += share * value
+    return image
+
+
+@pytest.mark.parametrize("affine", [LEFT_FIRST, RIGHT_FIRST])
+def test_motion_has_the_signs_and_the_centre_of_mcflirt(affine):
+    image = two_spots(affine)
+    moves = np.diag([2.0, 3.0, 4.0, 0.1, 0.2, 0.3])
+    poses = np.array([pose_from_parameters(move, CENTRE_MM) for move in moves])
+    found = mcflirt_parameters(poses, affine, image)
+    np.testing.assert_allclose(found, np.diag([2, -3, -4, 0.1, -0.2, -0.3]), atol=1e-12)
+
+
+def test_motion_parameters_bring_a_volume_back_when_read_as_fsl_reads_them():
+    image = np.random.default_rng(17).random((9, 7, 8))
+    affine = from_matvec(TILT @ np.diag([2.0, 3.0, 4.0]), [5, -6, 7])
+    pose = pose_from_parameters(np.array([1, -2, 3, 0.2, -0.3, 0.4]), np.array([4.0, 5, 6]))
+    parameters = mcflirt_parameters(pose[None], affine, image)[0]
+    voxels = np.array([[1.0, 2, 3], [8, 0, 5], [4, 6, 0]])
+    weights = (image - image.min())[..., None]
+    centre = (np.moveaxis(np.indices(image.shape), 0, -1) * weights).sum(axis=(0, 1, 2))
+    centre = (centre / weights.sum() - [8, 0, 0]) * [-2, 3, 4]
+    moved = apply_affine(np.linalg.inv(affine) @ pose @ affine, voxels)
+    seen = (moved - [8, 0, 0]) * [-2, 3, 4]
+    turn = Rotation.from_euler("XYZ", -parameters[3:])
+    back = turn.apply(seen - centre) + centre + parameters[:3]
+    np.testing.assert_allclose(back, (voxels - [8, 0, 0]) * [-2, 3, 4], atol=1e-9)
+
+
+def test_an_image_without_contrast_is_turned_about_its_middle():
+    pose = pose_from_parameters(np.array([0, 0, 0, 0, 0, 0.1]), np.array([-30 + 31.5, 8.5, 24.0]))
+    found = mcflirt_parameters(pose[None], RIGHT_FIRST, np.ones((22, 20, 18)))
+    np.testing.assert_allclose(found, [[0, 0, 0, 0, 0, -0.1]], atol=1e-12)
 
 
 def test_identity_realignment_changes_nothing():
@@ -124,11 +177,13 @@ def test_displacement_adds_translations_and_arcs_of_50_mm():
 def test_displacement_is_that_of_nipype(tmp_path):
     from nipype.algorithms.confounds import FramewiseDisplacement
 
-    parameters = np.random.default_rng(7).normal(0, [0.5, 0.3, 0.8, 0.01, 0.02, 0.005], (40, 6))
-    np.savetxt(tmp_path / "motion.txt", parameters)
+    motion = np.random.default_rng(7).normal(0, [0.5, 0.3, 0.8, 0.01, 0.02, 0.005], (40, 6))
+    poses = np.array([pose_from_parameters(row, CENTRE_MM + 5) for row in motion])
+    parameters = mcflirt_parameters(poses, RIGHT_FIRST, two_spots(RIGHT_FIRST))
+    np.savetxt(tmp_path / "motion.par", parameters[:, [3, 4, 5, 0, 1, 2]], fmt="%.12f")
     node = FramewiseDisplacement(
-        in_file=str(tmp_path / "motion.txt"),
-        parameter_source="SPM",
+        in_file=str(tmp_path / "motion.par"),
+        parameter_source="FSL",
         out_file=str(tmp_path / "fd.txt"),
     )
     node.run(cwd=str(tmp_path))

@@ -59,8 +59,9 @@ def test_text_that_is_no_image_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda series: np.where(series > 700, np.nan, series), "are not numbers"),
+        (lambda series: np.where(series > 700, np.nan, series), "% of the voxels .* not numbers"),
         (lambda series: np.full_like(series, 5), "volumes are all the same"),
+        (lambda series: series[..., :9], "it has 9 volumes; at least 10 are needed"),
         (lambda series: series[..., 0], "3 dimensions and not 4"),
     ],
 )
@@ -68,6 +69,89 @@ def test_a_series_without_information_is_named(spoil, message, tmp_path):
     file = save(spoil(blob(np.random.default_rng(4))), tmp_path / "sub-10_bold.nii.gz")
     with pytest.raises(DatasetError, match=f"sub-10_bold.nii.gz: .*{message}"):
         CheckBold(in_file=str(file)).run(cwd=tmp_path)
+
+
+def settling(rng):
+    """Series of 13 volumes of which the first two are much brighter."""
+    series = blob(rng, 13)
+    series[..., :2] *= np.array([2.2, 1.6], np.float32)
+    return series
+
+
+def test_volumes_before_the_steady_state_are_counted_and_never_the_reference(tmp_path):
+    rng = np.random.default_rng(21)
+    file = save(settling(rng), tmp_path / "bold.nii.gz")
+    assert CheckBold(in_file=str(file)).run(cwd=tmp_path).outputs.n_dummy == 2
+    short = save(settling(rng)[..., :11], tmp_path / "short.nii.gz")
+    with pytest.raises(
+        DatasetError, match=r"9 volumes in the steady state \(the first 2 are not\)"
+    ):
+        CheckBold(in_file=str(short)).run(cwd=tmp_path)
+    still = blob(rng, 13)
+    still[..., 2:] += rng.normal(0, 40, still[..., 2:].shape)
+    file = save(still, tmp_path / "noisy.nii.gz")
+    assert HeadMotion(in_file=str(file)).run(cwd=tmp_path).outputs.reference < 2
+    motion = HeadMotion(in_file=str(file), n_dummy=2).run(cwd=tmp_path).outputs
+    assert motion.reference >= 2
+    np.testing.assert_array_equal(np.load(motion.poses_file)[motion.reference], np.eye(4))
+
+
+def spoiled(rng):
+    """Series with a voxel that is not a number once, one that is constant, and one infinite."""
+    series = blob(rng)
+    series[10, 13, 9, 4] = np.nan
+    series[12, 13, 9] = 700
+    series[11, 12, 9, 2] = np.inf
+    return series, [(10, 13, 9), (12, 13, 9), (11, 12, 9)]
+
+
+def test_a_few_voxels_without_information_are_left_out(tmp_path):
+    series, places = spoiled(np.random.default_rng(22))
+    file = save(series, tmp_path / "bold.nii.gz")
+    assert CheckBold(in_file=str(file)).run(cwd=tmp_path).outputs.n_dummy == 0
+    motion = HeadMotion(in_file=str(file)).run(cwd=tmp_path).outputs
+    assert np.abs(np.load(motion.parameters_file)).max() < 0.15
+    realign = Realign(in_file=str(file), poses_file=motion.poses_file, repetition_time_s=2.0)
+    realigned = realign.run(cwd=tmp_path).outputs.out_file
+    outputs = BoldReference(in_file=realigned).run(cwd=tmp_path).outputs
+    values, mask = nb.load(realigned).get_fdata(), nb.load(outputs.head_mask_file).get_fdata()
+    assert np.isfinite(values).all()
+    for place in places:
+        assert (np.abs(values[place]).max(), mask[place]) == (0, 0)
+    assert mask[9, 13, 9] == 1
+
+
+def timed(rng, axis):
+    """Head, series in which its slices along `axis` show one wave in turn, and their times."""
+    head = blob(rng, 1)
+    count = head.shape[axis]
+    times = (np.arange(count) * 7 % count) * (2.0 / count)
+    phases = 2 * np.pi * 0.07 * (times[:, None] + 2.0 * np.arange(60))
+    shape = [1, 1, 1, 60]
+    shape[axis] = count
+    return head, head * (1 + 0.2 * np.sin(phases).reshape(shape)).astype(np.float32), times
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_are_brought_to_the_middle_of_their_times(axis, tmp_path):
+    head, series, times = timed(np.random.default_rng(23), axis)
+    file = save(series, tmp_path / "bold.nii.gz")
+    np.save(tmp_path / "poses.npy", np.tile(np.eye(4), (60, 1, 1)))
+    poses_file = str(tmp_path / "poses.npy")
+    realign = Realign(in_file=str(file), poses_file=poses_file, repetition_time_s=2.0)
+    inner = (slice(4, -4),) * 3 + (slice(10, -10),)
+    outputs = realign.run(cwd=tmp_path).outputs
+    assert outputs.slice_moment_s is None
+    raw = (nb.load(outputs.out_file).get_fdata() / head)[inner]
+    realign.inputs.slice_axis = axis
+    realign.inputs.slice_times_s = list(times)
+    outputs = realign.run(cwd=tmp_path).outputs
+    assert outputs.slice_moment_s == pytest.approx(times.max() / 2)
+    found = (nb.load(outputs.out_file).get_fdata() / head)[inner]
+    at = outputs.slice_moment_s + 2.0 * np.arange(10, 50)
+    expected = 1 + 0.2 * np.sin(2 * np.pi * 0.07 * at)
+    assert np.abs(found - expected).max() < 0.002
+    assert np.abs(raw - expected).max() > 0.05
 
 
 def test_motion_and_realignment_bring_volumes_together(tmp_path):
@@ -80,7 +164,7 @@ def test_motion_and_realignment_bring_volumes_together(tmp_path):
     file = save(series, tmp_path / "bold.nii.gz")
     motion = HeadMotion(in_file=str(file)).run(cwd=tmp_path).outputs
     found = np.load(motion.parameters_file)
-    np.testing.assert_allclose(found[7] - found[6], [-1.2, 0.5, 2.0, 0, 0, 0.02], atol=0.05)
+    np.testing.assert_allclose(found[7] - found[6], [-1.2, -0.5, -2.0, 0, 0, -0.02], atol=0.08)
     realign = Realign(in_file=str(file), poses_file=motion.poses_file, repetition_time_s=1.5)
     image = nb.load(realign.run(cwd=tmp_path).outputs.out_file)
     assert image.header.get_zooms()[3] == 1.5
