@@ -7,11 +7,13 @@ from nipype.interfaces.utility import IdentityInterface
 
 from bids_utils.plan import BoldRun
 from configs.settings import FuncSettings, Settings
+from workflows.interfaces.bold_quality import BoldQuality
 from workflows.interfaces.bold_series import BoldReference, CheckBold, HeadMotion, Realign
 from workflows.interfaces.bold_space import AlignBoundary, AlignBrains, BoldMask, CarryLabels
 from workflows.interfaces.carpet import Carpet
 from workflows.interfaces.confounds import GatherConfounds
-from workflows.interfaces.connectivity import BoldQuality, Connect, RegionSeries
+from workflows.interfaces.connectivity import CleanSeries, ConnectSession, RegionSeries
+from workflows.interfaces.local_activity import LocalActivity
 from workflows.interfaces.save import Output
 
 TEMPLATE_FIELDS = [
@@ -49,7 +51,8 @@ def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
     check = Node(CheckBold(), "check", mem_gb=SERIES_GB)
     motion = Node(HeadMotion(), "motion", mem_gb=SERIES_GB)
     tr_s = run.repetition_time_s
-    realign = Node(Realign(repetition_time_s=tr_s), "realign", mem_gb=SERIES_GB)
+    timing = {"slice_times_s": list(run.slice_times_s), "slice_axis": run.slice_axis}
+    realign = Node(Realign(repetition_time_s=tr_s, **timing), "realign", mem_gb=SERIES_GB)
     reference = Node(BoldReference(), "reference", mem_gb=SERIES_GB)
     workflow = Workflow(name)
     workflow.connect(
@@ -140,16 +143,12 @@ def init_connectivity_wf(
         mem_gb=SERIES_GB,
     )
     regions = Node(RegionSeries(min_coverage=settings.min_coverage), "regions", mem_gb=SERIES_GB)
-    connect = Node(
-        Connect(
-            repetition_time_s=tr_s,
-            strategy=settings.strategy,
-            high_pass_hz=settings.high_pass_hz,
-            low_pass_hz=settings.low_pass_hz,
-            min_clean_minutes=settings.min_clean_minutes,
-        ),
-        "connect",
+    denoising = _denoising(run, settings)
+    clean = Node(CleanSeries(censored=settings.censored, **denoising), "clean")
+    local = Node(
+        LocalActivity(min_coverage=settings.min_coverage, **denoising), "local", mem_gb=SERIES_GB
     )
+    connect = Node(ConnectSession(min_clean_minutes=settings.min_clean_minutes), "connect")
     quality = Node(BoldQuality(repetition_time_s=tr_s), "quality")
     carpet = Node(Carpet(repetition_time_s=tr_s), "carpet", mem_gb=SERIES_GB)
     series = [("preproc_bold_file", "in_file"), ("bold_mask_file", "mask_file")]
@@ -163,19 +162,40 @@ def init_connectivity_wf(
             (inputnode, carpet, [*series, tissues]),
             (inputnode, quality, _same("registration_dice", "boundary_cost")),
             (confounds, carpet, _same("confounds_file")),
-            (confounds, connect, _same("confounds_file")),
+            (confounds, clean, _same("confounds_file")),
+            (confounds, local, _same("confounds_file")),
             (confounds, quality, _same("confounds_file")),
-            (regions, connect, _same("means_file")),
-            (regions, quality, _same("tsnr")),
-            (connect, quality, _same("facts")),
+            (inputnode, local, [*series, atlas[0]]),
+            (regions, local, _same("coverage_file")),
+            (regions, clean, _same("means_file")),
+            (regions, quality, _same("tsnr", "coverage_mean")),
+            (clean, quality, _same("facts")),
+            (
+                clean,
+                connect,
+                [("clean_file", "clean_files"), ("timeseries_json", "timeseries_jsons")],
+            ),
             (confounds, outputnode, _same("confounds_file", "confounds_json")),
-            (regions, outputnode, _same("coverage_file", "coverage_json")),
+            (local, outputnode, _same("local_file", "local_json")),
+            (clean, outputnode, _same("timeseries_file", "timeseries_json")),
             (connect, outputnode, _same(*CONNECT_FIELDS)),
             (quality, outputnode, _same("bold_qc_file", "bold_qc_json")),
             (carpet, outputnode, _same("carpet_file")),
         ]
     )
     return workflow
+
+
+def _denoising(run: BoldRun, settings: FuncSettings) -> dict[str, str | float | None]:
+    """What nodes that clean a run are told."""
+    return {
+        "repetition_time_s": run.repetition_time_s,
+        "strategy": settings.strategy,
+        "high_pass_hz": settings.high_pass_hz,
+        "low_pass_hz": settings.low_pass_hz,
+        "fd_threshold_mm": settings.fd_threshold_mm,
+        "std_dvars_threshold": settings.std_dvars_threshold,
+    }
 
 
 def init_bold_wf(run: BoldRun, settings: Settings, name: str = "bold_wf") -> Workflow:
@@ -230,12 +250,14 @@ CONNECTIVITY_INPUTS = [
     "atlas_labels_file",
     *SPACE_TO_CONNECTIVITY,
 ]
-CONNECT_FIELDS = ["timeseries_file", "timeseries_json", "relmat_file", "relmat_json"]
+CONNECT_FIELDS = ["relmat_file", "relmat_json", "partial_file", "partial_json"]
 TABLE_FIELDS = [
     "confounds_file",
     "confounds_json",
-    "coverage_file",
-    "coverage_json",
+    "local_file",
+    "local_json",
+    "timeseries_file",
+    "timeseries_json",
     *CONNECT_FIELDS,
     "bold_qc_file",
     "bold_qc_json",
@@ -263,7 +285,8 @@ ATLAS = "{atlas}"
 CONFOUNDS = (("desc", "confounds"),)
 MEANS = (("atlas", ATLAS), ("stat", "mean"))
 CORRELATIONS = (("atlas", ATLAS), ("stat", "pearsoncorrelation"))
-COVERAGE = (("atlas", ATLAS), ("stat", "coverage"))
+PARTIAL = (("atlas", ATLAS), ("stat", "partialcorrelation"))
+LOCAL = (("atlas", ATLAS), ("desc", "local"))
 QUALITY = (("desc", "qc"),)
 BRAIN = (("desc", "brain"),)
 TO_TEMPLATE = (("from", "boldref"), ("to", "T1w"), ("mode", "image"))
@@ -275,8 +298,10 @@ BOLD_OUTPUTS = (
     Output("timeseries_json", "timeseries", ".json", "func", MEANS, "run"),
     Output("relmat_file", "relmat", ".tsv", "func", CORRELATIONS, "run"),
     Output("relmat_json", "relmat", ".json", "func", CORRELATIONS, "run"),
-    Output("coverage_file", "bold", ".tsv", "func", COVERAGE, "run"),
-    Output("coverage_json", "bold", ".json", "func", COVERAGE, "run"),
+    Output("partial_file", "relmat", ".tsv", "func", PARTIAL, "run"),
+    Output("partial_json", "relmat", ".json", "func", PARTIAL, "run"),
+    Output("local_file", "bold", ".tsv", "func", LOCAL, "run"),
+    Output("local_json", "bold", ".json", "func", LOCAL, "run"),
     Output("bold_qc_file", "bold", ".tsv", "func", QUALITY, "run"),
     Output("bold_qc_json", "bold", ".json", "func", QUALITY, "run"),
     Output(

@@ -9,6 +9,25 @@ import numpy as np
 from scipy import ndimage
 
 SPLINE_ORDER = 5
+AXES = ("i", "j", "k")
+
+
+def slices_in_order(slice_times_s, slice_axis):
+    """Times in the order in which the slices lie in the array, and their axis (0, 1 or 2).
+
+    Parameters
+    ----------
+    slice_times_s : sequence of float
+        `SliceTiming` of BIDS: start of each slice, seconds after the start of the volume.
+    slice_axis : str
+        `SliceEncodingDirection` of BIDS: i, j or k, followed by - where the first time is that
+        of the last slice.
+    """
+    axis = slice_axis.removesuffix("-")
+    if axis not in AXES:
+        raise ValueError(f"slice_axis: expected i, j or k, perhaps with -, found {slice_axis!r}")
+    times = np.asarray(slice_times_s, dtype=float)
+    return (times[::-1] if slice_axis.endswith("-") else times), AXES.index(axis)
 
 
 def middle_of_slices(slice_times_s):
@@ -52,9 +71,9 @@ def at_one_moment(series, slice_times_s, axis, timing, n_dummy=0):
     series : (nx, ny, nz, n_volumes) array
         Finite values.
     slice_times_s : (n_slices,) array
-        Seconds after the start of the volume, in the order in which the slices lie in the array.
+        In the order of the array, see `slices_in_order`.
     axis : int
-        0, 1 or 2: the axis along which they lie.
+        0, 1 or 2: the axis along which the slices lie.
     timing : (moment_s, repetition_time_s)
         Moment after the start of each volume, and time from volume to volume.
     n_dummy : int
@@ -65,13 +84,12 @@ def at_one_moment(series, slice_times_s, axis, timing, n_dummy=0):
             f"slice_times_s: expected {series.shape[axis]} times along axis {axis}, found "
             f"{len(slice_times_s)}"
         )
-    times_s = np.asarray(slice_times_s)
     moment_s, repetition_time_s = timing
     corrected = np.empty(series.shape, np.float32)
     raw_slices, new_slices = np.moveaxis(series, axis, 0), np.moveaxis(corrected, axis, 0)
-    for time in np.unique(times_s):
+    for time in np.unique(slice_times_s):
         later = (moment_s - time) / repetition_time_s
         matrix = later_in_time(series.shape[3], later, n_dummy).astype(np.float32)
-        for number in np.flatnonzero(times_s == time):
+        for number in np.flatnonzero(slice_times_s == time):
             new_slices[number] = raw_slices[number] @ matrix.T
     return corrected

@@ -23,7 +23,7 @@ from workflows.compute.motion import (
     realigned_volume,
     reference_volume,
 )
-from workflows.compute.slice_timing import at_one_moment, middle_of_slices
+from workflows.compute.slice_timing import at_one_moment, middle_of_slices, slices_in_order
 from workflows.interfaces.func_files import (
     read_array,
     read_checked_series,
@@ -118,9 +118,9 @@ class _RealignInputSpec(BaseInterfaceInputSpec):
     slice_times_s = traits.List(
         traits.Float,
         usedefault=True,
-        desc="s after the start of the volume, as the slices lie in the file; empty: not corrected",
+        desc="SliceTiming, s after the start of the volume; empty: not corrected",
     )
-    slice_axis = traits.Range(0, 2, 2, usedefault=True, desc="axis along which the slices lie")
+    slice_axis = traits.Str("k", usedefault=True, desc="SliceEncodingDirection: i, j, k, i-, ...")
 
 
 class _RealignOutputSpec(TraitedSpec):
@@ -159,8 +159,8 @@ class Realign(SimpleInterface):
         if not times_s:
             return series, None
         timing = (middle_of_slices(times_s), repetition_time_s)
-        axis, n_dummy = self.inputs.slice_axis, self.inputs.n_dummy
-        return at_one_moment(series, times_s, axis, timing, n_dummy), timing[0]
+        ordered, axis = slices_in_order(times_s, self.inputs.slice_axis)
+        return at_one_moment(series, ordered, axis, timing, self.inputs.n_dummy), timing[0]
 
 
 class _BoldReferenceInputSpec(BaseInterfaceInputSpec):

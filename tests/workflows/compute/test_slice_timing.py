@@ -5,6 +5,7 @@ from workflows.compute.slice_timing import (
     at_one_moment,
     later_in_time,
     middle_of_slices,
+    slices_in_order,
 )
 
 TR_S = 2.0
@@ -72,6 +73,15 @@ def test_volumes_before_the_steady_state_stay_and_touch_nothing():
     alone = at_one_moment(series[..., 3:], TIMES_S, 2, moments)
     np.testing.assert_array_equal(corrected[..., :3], series[..., :3].astype(np.float32))
     np.testing.assert_allclose(corrected[..., 3:], alone, rtol=1e-6)
+
+
+def test_a_negative_direction_turns_the_times_round():
+    times, axis = slices_in_order([0.0, 0.5, 1.5], "j-")
+    assert (times.tolist(), axis) == ([1.5, 0.5, 0.0], 1)
+    times, axis = slices_in_order([0.0, 0.5, 1.5], "k")
+    assert (times.tolist(), axis) == ([0.0, 0.5, 1.5], 2)
+    with pytest.raises(ValueError, match="slice_axis: expected i, j or k"):
+        slices_in_order([0.0], "z")
 
 
 def test_the_middle_lies_between_first_and_last_slice():

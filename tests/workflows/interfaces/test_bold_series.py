@@ -132,8 +132,8 @@ def timed(rng, axis):
     return head, head * (1 + 0.2 * np.sin(phases).reshape(shape)).astype(np.float32), times
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_slices_are_brought_to_the_middle_of_their_times(axis, tmp_path):
+@pytest.mark.parametrize(("axis", "direction"), [(0, "i"), (1, "j-"), (2, "k")])
+def test_slices_are_brought_to_the_middle_of_their_times(axis, direction, tmp_path):
     head, series, times = timed(np.random.default_rng(23), axis)
     file = save(series, tmp_path / "bold.nii.gz")
     np.save(tmp_path / "poses.npy", np.tile(np.eye(4), (60, 1, 1)))
@@ -143,8 +143,8 @@ def test_slices_are_brought_to_the_middle_of_their_times(axis, tmp_path):
     outputs = realign.run(cwd=tmp_path).outputs
     assert outputs.slice_moment_s is None
     raw = (nb.load(outputs.out_file).get_fdata() / head)[inner]
-    realign.inputs.slice_axis = axis
-    realign.inputs.slice_times_s = list(times)
+    realign.inputs.slice_axis = direction
+    realign.inputs.slice_times_s = list(times[::-1] if direction.endswith("-") else times)
     outputs = realign.run(cwd=tmp_path).outputs
     assert outputs.slice_moment_s == pytest.approx(times.max() / 2)
     found = (nb.load(outputs.out_file).get_fdata() / head)[inner]
