@@ -131,7 +131,7 @@ def init_change_figures_wf(
 
 
 def init_bold_figures_wf(
-    repetition_time_s: float, fd_threshold_mm: float, name: str = "bold_figures_wf"
+    repetition_time_s: float, fd_threshold_mm: float | None, name: str = "bold_figures_wf"
 ) -> Workflow:
     """Pictures of one BOLD run.
 
@@ -144,7 +144,7 @@ def init_bold_figures_wf(
     edges_figure = Node(BoldFigure(), "edges_figure")
     motion = MotionFigure(repetition_time_s=repetition_time_s, fd_threshold_mm=fd_threshold_mm)
     motion_figure = Node(motion, "motion_figure")
-    carpet_figure = Node(CarpetFigure(), "carpet_figure")
+    carpet_figure = Node(CarpetFigure(fd_threshold_mm=fd_threshold_mm), "carpet_figure")
     connectivity_figure = Node(ConnectivityFigure(), "connectivity_figure")
     workflow = Workflow(name)
     edges = [("boldref_file", "in_file"), ("bold_dseg_file", "dseg_file")]

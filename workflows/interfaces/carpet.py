@@ -1,4 +1,4 @@
-"""What a carpet plot shows of a BOLD run, as a small file."""
+"""What a carpet plot shows of a BOLD run before and after denoising, as a small file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
 from bids_utils.derivatives import read_table
-from workflows.compute.carpet import carpet_rows
+from workflows.compute.carpet import carpet_rows, cleaned_rows, thinned_rows
+from workflows.compute.denoise import censored_volumes, nuisance_design
 from workflows.interfaces.func_files import read_array
 
 CURVES = ("framewise_displacement", "std_dvars")
@@ -26,12 +28,25 @@ class _CarpetInputSpec(BaseInterfaceInputSpec):
     dseg_file = File(exists=True, mandatory=True, desc="grey 1, white 2, CSF 3")
     confounds_file = File(exists=True, mandatory=True, desc="confound table")
     repetition_time_s = traits.Float(mandatory=True, desc="time from volume to volume, s")
+    strategy = traits.Str(desc="which confounds are removed; without it only the raw signal")
+    high_pass_hz = traits.Float(requires=["strategy"], desc="slower changes are removed, Hz")
+    low_pass_hz = traits.Either(
+        None, traits.Float, usedefault=True, desc="faster changes are removed, Hz"
+    )
+    fd_threshold_mm = traits.Either(
+        None, traits.Float, usedefault=True, desc="largest displacement of a kept volume, mm"
+    )
+    std_dvars_threshold = traits.Either(
+        None, traits.Float, usedefault=True, desc="largest DVARS of a kept volume"
+    )
 
 
 class _CarpetOutputSpec(TraitedSpec):
     carpet_file = File(
         desc=".npz: carpet (n_rows, n_volumes; z), tissue (n_rows; 1 grey, 2 white, 3 CSF), "
-        "framewise_displacement (mm), std_dvars, repetition_time_s"
+        "framewise_displacement (mm), std_dvars, repetition_time_s; after denoising: cleaned "
+        "(as carpet, NaN where censored), censored (n_volumes), degrees_of_freedom, "
+        "share_removed, how (strategy and band)"
     )
 
 
@@ -42,13 +57,37 @@ class Carpet(SimpleInterface):
     output_spec = _CarpetOutputSpec
 
     def _run_interface(self, runtime):
-        _, series = read_array(self.inputs.in_file)
-        _, mask = read_array(self.inputs.mask_file, bool)
-        _, dseg = read_array(self.inputs.dseg_file)
-        carpet, tissue = carpet_rows(series, np.where(mask, dseg, 0))
-        confounds = read_table(Path(self.inputs.confounds_file))
-        extra = {name: confounds[name].to_numpy() for name in CURVES}
-        extra["repetition_time_s"] = self.inputs.repetition_time_s
+        inputs = self.inputs
+        _, series = read_array(inputs.in_file)
+        _, mask = read_array(inputs.mask_file, bool)
+        _, dseg = read_array(inputs.dseg_file)
+        rows, tissue = thinned_rows(series, np.where(mask, dseg, 0))
+        confounds = read_table(Path(inputs.confounds_file))
+        shown = {name: confounds[name].to_numpy(dtype=float) for name in CURVES}
+        if isdefined(inputs.strategy):
+            shown |= after_denoising(rows, tissue, confounds, inputs)
+        shown |= {"tissue": tissue, "repetition_time_s": inputs.repetition_time_s}
         self._results["carpet_file"] = str(Path(runtime.cwd) / "carpet.npz")
-        np.savez_compressed(self._results["carpet_file"], carpet=carpet, tissue=tissue, **extra)
+        np.savez_compressed(self._results["carpet_file"], carpet=carpet_rows(rows), **shown)
         return runtime
+
+
+def after_denoising(rows, tissue, confounds, inputs):
+    """Arrays of the file that say what denoising leaves of the rows."""
+    band_hz = (inputs.high_pass_hz, inputs.low_pass_hz)
+    censored = censored_volumes(confounds, inputs.fd_threshold_mm, inputs.std_dvars_threshold)
+    design = nuisance_design(confounds, inputs.strategy, inputs.repetition_time_s, band_hz)
+    cleaned = cleaned_rows(rows, tissue, design, ~censored)
+    return {
+        "cleaned": cleaned.rows,
+        "censored": censored,
+        "degrees_of_freedom": cleaned.degrees_of_freedom,
+        "share_removed": cleaned.share_removed,
+        "how": cleaning(inputs.strategy, band_hz),
+    }
+
+
+def cleaning(strategy, band_hz):
+    """Strategy and band (Hz; no upper limit: None) in words."""
+    low, high = band_hz
+    return f"{strategy}, {low:g} to {high:g} Hz" if high else f"{strategy}, above {low:g} Hz"

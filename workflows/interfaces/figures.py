@@ -22,7 +22,7 @@ from workflows.compute.near_brain import near_brain
 from workflows.drawing.canvas import ORANGE, SKY, save_png
 from workflows.drawing.matrices import region_matrix
 from workflows.drawing.slices import Outline, Volume, labelled_slices, outlined_slices
-from workflows.drawing.timecourses import carpet, motion_trace
+from workflows.drawing.timecourses import Carpet, Course, carpet, motion_trace
 
 MARGIN_MM = 4.0
 GREY, WHITE = 1, 2
@@ -168,7 +168,9 @@ class BoldFigure(SimpleInterface):
 class _MotionFigureInputSpec(BaseInterfaceInputSpec):
     confounds_file = File(exists=True, mandatory=True, desc="confound table")
     repetition_time_s = traits.Float(mandatory=True, desc="time from volume to volume (s)")
-    fd_threshold_mm = traits.Float(mandatory=True, desc="limit of framewise displacement (mm)")
+    fd_threshold_mm = traits.Either(
+        None, traits.Float, usedefault=True, desc="largest framewise displacement (mm), or no limit"
+    )
 
 
 class MotionFigure(SimpleInterface):
@@ -186,19 +188,21 @@ class MotionFigure(SimpleInterface):
 
 
 class _CarpetFigureInputSpec(BaseInterfaceInputSpec):
-    carpet_file = File(exists=True, mandatory=True, desc=".npz: carpet, tissue, repetition_time_s")
+    carpet_file = File(exists=True, mandatory=True, desc=".npz, as the node Carpet writes it")
+    fd_threshold_mm = traits.Either(
+        None, traits.Float, usedefault=True, desc="largest framewise displacement (mm), or no limit"
+    )
 
 
 class CarpetFigure(SimpleInterface):
-    """Signal of many voxels over time."""
+    """Signal of many voxels over time, before and after denoising, below motion and DVARS."""
 
     input_spec = _CarpetFigureInputSpec
     output_spec = _FigureOutputSpec
 
     def _run_interface(self, runtime):
-        with np.load(self.inputs.carpet_file) as rows:
-            tr_s = float(rows["repetition_time_s"])
-            figure = carpet(rows["carpet"], rows["tissue"], tr_s)
+        with np.load(self.inputs.carpet_file) as saved:
+            figure = carpet(*carpets_of(saved, self.inputs.fd_threshold_mm))
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "carpet.png"))
         return runtime
 
@@ -219,6 +223,26 @@ class ConnectivityFigure(SimpleInterface):
         figure = region_matrix(matrix.to_numpy(dtype=float), names, "Fisher z")
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "connectivity.png"))
         return runtime
+
+
+def carpets_of(saved, threshold_mm):
+    """Carpet as measured, course of the run, and carpet after denoising (None: not there)."""
+    before = Carpet(saved["carpet"], saved["tissue"], "As measured, without linear trend")
+    none = np.zeros(before.signal.shape[1], dtype=bool)
+    course = Course(
+        float(saved["repetition_time_s"]),
+        saved["framewise_displacement"],
+        saved["std_dvars"],
+        saved.get("censored", none),
+        threshold_mm,
+    )
+    if "cleaned" not in saved:
+        return before, course, None
+    title = (
+        f"After denoising ({saved['how']}): {100 * saved['share_removed']:.0f} % of the variance "
+        f"of grey matter removed, {saved['degrees_of_freedom']} degrees of freedom left"
+    )
+    return before, course, Carpet(saved["cleaned"], saved["tissue"], title)
 
 
 def read_volume(path: str | Path) -> Volume:

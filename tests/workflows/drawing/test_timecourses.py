@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.drawing.timecourses import carpet, motion_trace, standardised
+from workflows.drawing.timecourses import Carpet, Course, carpet, motion_trace
 
 
 @pytest.fixture
@@ -37,23 +37,56 @@ def test_the_threshold_line_and_the_volumes_above_it_are_shown(confounds):
     assert displacement.get_title("left") == "1 of 4 volumes above 0.5 mm; mean 0.50 mm"
 
 
-def test_rows_of_a_carpet_are_grouped_by_tissue():
-    signal = np.array([[0.0, 2], [3, 1], [0, 4], [5, 5]])
-    figure = carpet(signal, np.array([3, 1, 2, 1]), 2.5)
-    shown = figure.axes[0].images[0]
-    np.testing.assert_array_equal(shown.get_array(), [[1, -1], [0, 0], [-1, 1], [-1, 1]])
-    assert shown.get_extent() == [0, 5.0, 4, 0]
-    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+def test_without_a_threshold_no_volume_is_counted(confounds):
+    displacement = motion_trace(confounds, 2.0, None).axes[0]
+    assert len(displacement.lines) == 1
+    assert displacement.get_title("left") == "mean 0.50 mm"
+
+
+@pytest.fixture
+def course():
+    return Course(
+        2.5,
+        np.array([np.nan, 0.1, 0.9, 0.2]),
+        np.array([np.nan, 1.0, 2.0, 1.1]),
+        np.array([False, False, True, False]),
+        0.5,
+    )
+
+
+def test_rows_of_a_carpet_are_grouped_by_tissue_and_keep_their_time(course):
+    signal = np.array([[-1.0, 1, 0, 0], [1, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 3]])
+    figure = carpet(Carpet(signal, np.array([3, 1, 2, 1]), "raw"), course)
+    axes = [axes for axes in figure.axes if axes.images][0]
+    shown = axes.images[0]
+    np.testing.assert_array_equal(shown.get_array(), signal[[1, 3, 2, 0]])
+    assert shown.get_extent() == [0, 10.0, 4, 0]
+    names = [text.get_text() for text in axes.get_yticklabels()]
     assert names == ["grey matter", "white matter", "CSF"]
 
 
-def test_a_constant_voxel_is_zero_and_others_have_unit_spread():
-    rows = standardised(np.array([[1.0, 1, 1], [1, 2, 3]]))
-    np.testing.assert_array_equal(rows[0], 0)
-    assert rows[1].mean() == pytest.approx(0)
-    assert rows[1].std() == pytest.approx(1)
+def test_volumes_that_are_left_out_are_marked_at_their_time_in_both_curves(course):
+    signal = np.zeros((2, 4))
+    cleaned = np.where(course.censored, np.nan, signal)
+    tissue = np.array([1, 1])
+    figure = carpet(Carpet(signal, tissue, "raw"), course, Carpet(cleaned, tissue, "clean"))
+    displacement, dvars = figure.axes[0], figure.axes[2]
+    for axes in (displacement, dvars):
+        (mark,) = axes.patches
+        assert mark.get_extents().transformed(axes.transData.inverted()).intervalx.tolist() == (
+            pytest.approx([5.0, 7.5])
+        )
+    np.testing.assert_allclose(displacement.lines[0].get_xdata(), [1.25, 3.75, 6.25, 8.75])
+    assert list(displacement.lines[1].get_ydata()) == [0.5, 0.5]
+    assert displacement.get_title("left") == "1 of 4 volumes left out (orange)"
+    before, after = (axes for axes in figure.axes if axes.images)
+    assert not np.ma.getmaskarray(before.images[0].get_array()).any()
+    np.testing.assert_array_equal(
+        np.ma.getmaskarray(after.images[0].get_array()), [course.censored] * 2
+    )
+    assert (before.get_title("left"), after.get_title("left")) == ("raw", "clean")
 
 
 def test_tissue_that_does_not_fit_the_signal_is_refused():
     with pytest.raises(ValueError, match="tissue"):
-        carpet(np.zeros((3, 4)), np.ones(4), 2.0)
+        Carpet(np.zeros((3, 4)), np.ones(4), "raw")
