@@ -25,29 +25,36 @@ def test_settings_and_run_reach_the_nodes():
         low_pass_hz=0.11,
         strategy="36P",
         fd_threshold_mm=0.4,
+        std_dvars_threshold=1.5,
+        censored="spline",
         min_clean_minutes=3.0,
         min_coverage=0.6,
     )
     workflow = init_bold_wf(RUN, Settings(func=func), "bold_wf")
     assert workflow.inputs.inputnode.bold_file == str(RUN.file)
-    connect = workflow.get_node("connectivity_wf.connect").inputs
-    assert (connect.high_pass_hz, connect.low_pass_hz) == (0.009, 0.11)
-    assert (connect.strategy, connect.min_clean_minutes) == ("36P", 3.0)
+    for name in ("clean", "local"):
+        denoising = workflow.get_node(f"connectivity_wf.{name}").inputs
+        assert (denoising.high_pass_hz, denoising.low_pass_hz) == (0.009, 0.11)
+        assert (denoising.fd_threshold_mm, denoising.std_dvars_threshold) == (0.4, 1.5)
+        assert denoising.strategy == "36P"
+    assert workflow.get_node("connectivity_wf.clean").inputs.censored == "spline"
+    assert workflow.get_node("connectivity_wf.connect").inputs.min_clean_minutes == 3.0
     confounds = workflow.get_node("connectivity_wf.confounds").inputs
     assert (confounds.high_pass_hz, confounds.fd_threshold_mm) == (0.009, 0.4)
-    assert workflow.get_node("connectivity_wf.regions").inputs.min_coverage == 0.6
+    for name in ("regions", "local"):
+        assert workflow.get_node(f"connectivity_wf.{name}").inputs.min_coverage == 0.6
     timed = [name for name in workflow.list_node_names() if name.endswith(TIMED)]
     assert len(timed) == len(TIMED)
     for name in timed:
         assert workflow.get_node(name).inputs.repetition_time_s == RUN.repetition_time_s
 
 
-TIMED = ("realign", "confounds", "connect", "quality", "carpet")
+TIMED = ("realign", "confounds", "clean", "local", "quality", "carpet")
 
 
 def test_a_run_without_low_pass_can_be_asked_for():
     workflow = init_bold_wf(RUN, Settings(func=FuncSettings(low_pass_hz=None)), "bold_wf")
-    assert workflow.get_node("connectivity_wf.connect").inputs.low_pass_hz is None
+    assert workflow.get_node("connectivity_wf.clean").inputs.low_pass_hz is None
 
 
 def test_every_saved_field_is_an_output_with_a_name_of_its_own():
@@ -64,7 +71,7 @@ def test_every_saved_field_is_an_output_with_a_name_of_its_own():
     with_atlas = [row.field for row in BOLD_OUTPUTS if ("atlas", ATLAS) in row.entities]
     assert with_atlas == [
         f"{stem}_{kind}"
-        for stem in ("timeseries", "relmat", "coverage")
+        for stem in ("timeseries", "relmat", "partial", "local")
         for kind in ("file", "json")
     ]
 
@@ -169,7 +176,13 @@ def test_a_known_run_comes_back_twice_the_same(tmp_path):
     done = run_graph(tmp_path, "one")
     again = run_graph(tmp_path, "two")
     tables = done / "connectivity_wf"
-    for file in ("confounds/confounds", "connect/relmat", "connect/timeseries", "quality/qc"):
+    for file in (
+        "confounds/confounds",
+        "connect/relmat",
+        "clean/timeseries",
+        "local/local",
+        "quality/qc",
+    ):
         first = (tables / f"{file}.tsv").read_text()
         assert (again / "connectivity_wf" / f"{file}.tsv").read_text() == first
     confounds = read_table(tables / "confounds" / "confounds.tsv")
