@@ -9,7 +9,13 @@ from bids_utils.plan import BoldRun
 from configs.settings import FuncSettings, Settings
 from workflows.interfaces.bold_quality import BoldQuality
 from workflows.interfaces.bold_series import BoldReference, CheckBold, HeadMotion, Realign
-from workflows.interfaces.bold_space import AlignBoundary, AlignBrains, BoldMask, CarryLabels
+from workflows.interfaces.bold_space import (
+    AlignBoundary,
+    AlignBrains,
+    BoldMask,
+    CarryLabels,
+    CheckSides,
+)
 from workflows.interfaces.carpet import Carpet
 from workflows.interfaces.confounds import GatherConfounds
 from workflows.interfaces.connectivity import CleanSeries, ConnectSession, RegionSeries
@@ -80,12 +86,13 @@ def init_bold_space_wf(settings: FuncSettings, name: str = "bold_space_wf") -> W
     """Register a BOLD reference to the template and carry mask, tissues and atlas back.
 
     Inputs: bold_file (for messages), boldref_file, head_mask_file, brain_file, template_file,
-    template_mask_file, template_dseg_file, mni2template_xfm, atlas_file.
+    template_mask_file, template_dseg_file, mni2template_xfm, atlas_file; session2template_xfm
+    (optional: where the T1w image of the session lies in the template).
     Outputs: bold_mask_file, bold_dseg_file, bold_atlas_file, whole_atlas_file,
-    bold2template_xfm, registration_dice, boundary_cost.
+    bold2template_xfm, registration_dice, boundary_cost, registration_kind, flip_cost_ratio.
     """
-    reference_fields = ["bold_file", "boldref_file", "head_mask_file", "brain_file"]
-    inputnode = Node(IdentityInterface([*reference_fields, *TEMPLATE_FIELDS]), "inputnode")
+    given = ["bold_file", "boldref_file", "head_mask_file", "brain_file", "session2template_xfm"]
+    inputnode = Node(IdentityInterface([*given, *TEMPLATE_FIELDS]), "inputnode")
     outputs = {
         "bold_mask": (("mask_file", "bold_mask_file"), ("registration_dice",) * 2),
         "labels": (
@@ -93,22 +100,29 @@ def init_bold_space_wf(settings: FuncSettings, name: str = "bold_space_wf") -> W
             ("atlas_file", "bold_atlas_file"),
             ("whole_atlas_file",) * 2,
         ),
-        "boundary": (("bold2template_xfm",) * 2, ("boundary_cost",) * 2),
+        "boundary": tuple(
+            (field,) * 2 for field in ("bold2template_xfm", "boundary_cost", "registration_kind")
+        ),
+        "sides": (("flip_cost_ratio",) * 2,),
     }
     fields = [field for pairs in outputs.values() for _, field in pairs]
     outputnode = Node(IdentityInterface(fields), "outputnode")
     brains = Node(AlignBrains(), "brains")
     boundary = Node(AlignBoundary(), "boundary")
+    sides = Node(CheckSides(), "sides")
     labels = Node(CarryLabels(), "labels")
     bold_mask = Node(BoldMask(min_dice=settings.min_registration_dice), "bold_mask")
-    label_fields = ["boldref_file", "template_mask_file", "template_dseg_file"]
-    label_fields += ["atlas_file", "mni2template_xfm"]
+    seen = ["boldref_file", "template_dseg_file"]
+    edge_fields = [*seen, "head_mask_file", "template_mask_file", "session2template_xfm"]
+    label_fields = [*seen, "template_mask_file", "atlas_file", "mni2template_xfm"]
     workflow = Workflow(name)
     workflow.connect(
         [
             (inputnode, brains, _same("brain_file", "template_file")),
-            (inputnode, boundary, _same("boldref_file", "template_dseg_file")),
+            (inputnode, boundary, _same(*edge_fields)),
             (brains, boundary, _same("template2bold_xfm")),
+            (inputnode, sides, _same(*seen, "brain_file", "template_file")),
+            (boundary, sides, _same("boundary_cost")),
             (inputnode, labels, _same(*label_fields)),
             (boundary, labels, _same("template2bold_xfm")),
             (inputnode, bold_mask, [("bold_file", "source_file"), *_same("head_mask_file")]),
@@ -116,6 +130,7 @@ def init_bold_space_wf(settings: FuncSettings, name: str = "bold_space_wf") -> W
             (bold_mask, outputnode, list(outputs["bold_mask"])),
             (labels, outputnode, list(outputs["labels"])),
             (boundary, outputnode, list(outputs["boundary"])),
+            (sides, outputnode, list(outputs["sides"])),
         ]
     )
     return workflow

@@ -6,9 +6,12 @@ across that edge everywhere.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage, optimize
 
+from workflows.compute.bold_mask import dice
 from workflows.compute.motion import pose_from_parameters
 
 EDGE_SMOOTHING_MM = 1.0
@@ -18,6 +21,21 @@ STEP_MM = 2.0
 PRECISION = {"xtol": 0.005, "ftol": 1e-6}
 MAX_MOTION_MM = 10.0
 SCALES = np.array([2.0, 2.0, 2.0, 0.03, 0.03, 0.03])
+OVERLAP_SLACK = 0.05
+REFINED = "bbr"
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A rigid registration: where it comes from, `matrix` (4, 4), cost (0 to 2), Dice overlap.
+
+    `matrix` takes points of the template to points of the BOLD image, world mm.
+    """
+
+    kind: str
+    matrix: np.ndarray
+    cost: float
+    overlap: float
 
 
 def white_matter_edge(segmentation, affine, white=2, grey=1, max_points=12_000):
@@ -126,9 +144,7 @@ def refine_to_boundary(image, affine, edge, start):
     centre = points.mean(axis=0)
 
     def contrast(parameters):
-        matrix = start @ pose_from_parameters(parameters, centre)
-        moved = points @ matrix[:3, :3].T + matrix[:3, 3]
-        return contrast_across(image, affine, moved, normals @ matrix[:3, :3].T)
+        return _contrast_at(image, affine, edge, start @ pose_from_parameters(parameters, centre))
 
     usual = usual_contrast(contrast(np.zeros(6)))
 
@@ -138,8 +154,76 @@ def refine_to_boundary(image, affine, edge, start):
     found = optimize.minimize(cost, np.zeros(6), method="Powell", options=PRECISION)
     motion = pose_from_parameters(found.x * SCALES, centre)
     moved = np.linalg.norm(points @ motion[:3, :3].T + motion[:3, 3] - points, axis=1).mean()
-    if moved > MAX_MOTION_MM:
-        found.x[:] = 0
-        motion = np.eye(4)
-    final = contrast(found.x * SCALES)
-    return start @ motion, boundary_cost(final, usual_contrast(final))
+    matrix = start if moved > MAX_MOTION_MM else start @ motion
+    return matrix, cost_of(image, affine, edge, matrix)
+
+
+def _contrast_at(image, affine, edge, matrix):
+    """Contrast (n_points,) across the edge where `matrix` places it in the image."""
+    points, normals = edge
+    moved = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return contrast_across(image, affine, moved, normals @ matrix[:3, :3].T)
+
+
+def cost_of(image, affine, edge, matrix):
+    """Boundary cost (0 to 2) of a registration; arguments as in `refine_to_boundary`."""
+    contrast = _contrast_at(image, affine, edge, matrix)
+    return boundary_cost(contrast, usual_contrast(contrast))
+
+
+def overlap_of(mask, affine, other_mask, other_affine, matrix):
+    """Dice overlap of a mask with another one that is seen on its grid.
+
+    Parameters
+    ----------
+    mask, other_mask : 3-D bool arrays
+    affine, other_affine : (4, 4) arrays
+        Voxel to world of each, mm.
+    matrix : (4, 4) array
+        Takes world points of the other mask to world points of the mask.
+    """
+    to_other = np.linalg.inv(other_affine) @ np.linalg.inv(matrix) @ affine
+    seen = ndimage.affine_transform(
+        other_mask.astype(np.uint8),
+        to_other[:3, :3],
+        to_other[:3, 3],
+        output_shape=mask.shape,
+        order=0,
+    )
+    return dice(mask, seen > 0)
+
+
+def alignments(image, affine, edge, starts, overlap):
+    """Each start and what the boundary makes of it, as a list of `Alignment`.
+
+    Parameters
+    ----------
+    image, affine, edge
+        As in `refine_to_boundary`.
+    starts : dict of (4, 4) arrays
+        By kind, such as "header" or "mi".
+    overlap : function
+        Dice overlap of the brains for a matrix.
+    """
+    found = []
+    for kind, start in starts.items():
+        refined, cost = refine_to_boundary(image, affine, edge, start)
+        found.append(Alignment(kind, start, cost_of(image, affine, edge, start), overlap(start)))
+        found.append(Alignment(REFINED, refined, cost, overlap(refined)))
+    return found
+
+
+def best_alignment(candidates):
+    """The candidate of the lowest boundary cost among those whose brains overlap well.
+
+    Well means: no more than .05 (Dice) less than the candidate that overlaps most. The boundary
+    is the more exact criterion, but it can be caught at the wrong edge. Of equal ones the first.
+    """
+    most = max(candidate.overlap for candidate in candidates)
+    good = [candidate for candidate in candidates if candidate.overlap >= most - OVERLAP_SLACK]
+    return min(good, key=lambda candidate: candidate.cost)
+
+
+def mirrored(image, affine):
+    """Image with left and right exchanged: its axis nearest to x turned round."""
+    return np.flip(image, axis=int(np.abs(affine[0, :3]).argmax()))

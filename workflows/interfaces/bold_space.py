@@ -12,12 +12,20 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
 from bids_utils.errors import ToolError
 from workflows.compute.bold_mask import dice, padding_around
-from workflows.compute.boundary import refine_to_boundary, white_matter_edge
+from workflows.compute.boundary import (
+    alignments,
+    best_alignment,
+    mirrored,
+    overlap_of,
+    refine_to_boundary,
+    white_matter_edge,
+)
 from workflows.interfaces.engine import run_engine
 from workflows.interfaces.func_files import read_array, same_grid, write_array
 
@@ -42,14 +50,19 @@ class AlignBrains(SimpleInterface):
 
     def _run_interface(self, runtime):
         folder = Path(runtime.cwd)
-        brain, template = self.inputs.brain_file, self.inputs.template_file
-        start = np.eye(4)
-        start[:3, 3] = _brain_centre(template) - _brain_centre(brain)
-        np.savetxt(folder / "start.mat", start)
-        files = ["-ia", "start.mat", "-o", "aligned.mat", "-i", brain, template]
-        run_engine(GREEDY, [*MUTUAL_INFORMATION, *files], folder)
-        self._results["template2bold_xfm"] = str(folder / "aligned.mat")
+        matrix_file = _most_information(self.inputs.brain_file, self.inputs.template_file, folder)
+        self._results["template2bold_xfm"] = str(matrix_file)
         return runtime
+
+
+def _most_information(brain_file, template_file, folder):
+    """Matrix file that takes BOLD points to template points, from greedy."""
+    start = np.eye(4)
+    start[:3, 3] = _brain_centre(template_file) - _brain_centre(brain_file)
+    np.savetxt(folder / "start.mat", start)
+    files = ["-ia", "start.mat", "-o", "aligned.mat", "-i", brain_file, template_file]
+    run_engine(GREEDY, [*MUTUAL_INFORMATION, *files], folder)
+    return folder / "aligned.mat"
 
 
 def _brain_centre(path):
@@ -60,18 +73,29 @@ def _brain_centre(path):
 
 class _AlignBoundaryInputSpec(BaseInterfaceInputSpec):
     boldref_file = File(exists=True, mandatory=True, desc="BOLD reference")
+    head_mask_file = File(exists=True, mandatory=True, desc="mask from the BOLD reference")
     template_dseg_file = File(exists=True, mandatory=True, desc="grey 1, white 2, CSF 3")
-    template2bold_xfm = File(exists=True, mandatory=True, desc="first rigid transform")
+    template_mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
+    template2bold_xfm = File(exists=True, mandatory=True, desc="from mutual information")
+    session2template_xfm = File(
+        exists=True, desc="takes template points to the scanner's points; without: the same points"
+    )
 
 
 class _AlignBoundaryOutputSpec(TraitedSpec):
     template2bold_xfm = File(desc="takes BOLD points to template points, mm RAS+")
     bold2template_xfm = File(desc="takes template points to BOLD points, mm RAS+")
     boundary_cost = traits.Float(desc="0 perfect to 2; 1 means no contrast across the boundary")
+    registration_kind = traits.Enum(
+        "header", "mi", "bbr", desc="positions of the scanner, mutual information, boundary"
+    )
 
 
 class AlignBoundary(SimpleInterface):
-    """Refine a rigid registration on the edge between grey and white matter."""
+    """The best of the scanner's positions, mutual information, and both refined.
+
+    Refined means moved until the edge between grey and white matter fits.
+    """
 
     input_spec = _AlignBoundaryInputSpec
     output_spec = _AlignBoundaryOutputSpec
@@ -80,18 +104,71 @@ class AlignBoundary(SimpleInterface):
         image, reference = read_array(self.inputs.boldref_file, np.float32)
         template, segmentation = read_array(self.inputs.template_dseg_file)
         edge = white_matter_edge(segmentation, template.affine)
-        start = np.linalg.inv(np.loadtxt(self.inputs.template2bold_xfm))
-        matrix, cost = refine_to_boundary(reference, image.affine, edge, start)
-        names = {"bold2template_xfm": matrix, "template2bold_xfm": np.linalg.inv(matrix)}
+        best = best_alignment(
+            alignments(reference, image.affine, edge, self._starts(), self._overlap())
+        )
+        names = {"bold2template_xfm": best.matrix, "template2bold_xfm": np.linalg.inv(best.matrix)}
         for name, transform in names.items():
             self._results[name] = _write_matrix(transform, Path(runtime.cwd) / f"{name}.mat")
-        self._results["boundary_cost"] = cost
+        self._results.update(boundary_cost=best.cost, registration_kind=best.kind)
         return runtime
+
+    def _starts(self):
+        """Matrices that take template points to BOLD points, before refinement."""
+        scanner = self.inputs.session2template_xfm
+        return {
+            "mi": np.linalg.inv(np.loadtxt(self.inputs.template2bold_xfm)),
+            "header": np.loadtxt(scanner) if isdefined(scanner) else np.eye(4),
+        }
+
+    def _overlap(self):
+        """Function of a matrix: Dice of the two brain masks."""
+        image, head = read_array(self.inputs.head_mask_file, bool)
+        template, brain = read_array(self.inputs.template_mask_file, bool)
+        return lambda matrix: overlap_of(head, image.affine, brain, template.affine, matrix)
 
 
 def _write_matrix(matrix, path):
     np.savetxt(path, matrix, fmt="%.10f")
     return str(path)
+
+
+class _CheckSidesInputSpec(BaseInterfaceInputSpec):
+    boldref_file = File(exists=True, mandatory=True, desc="BOLD reference")
+    brain_file = File(exists=True, mandatory=True, desc="BOLD reference inside its mask")
+    template_file = File(exists=True, mandatory=True, desc="skull-stripped T1w template")
+    template_dseg_file = File(exists=True, mandatory=True, desc="grey 1, white 2, CSF 3")
+    boundary_cost = traits.Float(mandatory=True, desc="of the BOLD image as given, 0 to 2")
+
+
+class _CheckSidesOutputSpec(TraitedSpec):
+    flip_cost_ratio = traits.Float(
+        desc="boundary cost as given / mirrored; above 1: left and right are perhaps exchanged"
+    )
+
+
+class CheckSides(SimpleInterface):
+    """Compare how well BOLD fits the T1w image as given and with left and right exchanged.
+
+    The mirrored image is registered anew, by mutual information and then by the boundary
+    (Glen et al. 2020).
+    """
+
+    input_spec = _CheckSidesInputSpec
+    output_spec = _CheckSidesOutputSpec
+
+    def _run_interface(self, runtime):
+        folder = Path(runtime.cwd)
+        image, reference = read_array(self.inputs.boldref_file, np.float32)
+        template, segmentation = read_array(self.inputs.template_dseg_file)
+        brain = mirrored(read_array(self.inputs.brain_file, np.float32)[1], image.affine)
+        brain_file = write_array(brain, image, folder / "mirrored.nii.gz")
+        start = np.loadtxt(_most_information(brain_file, self.inputs.template_file, folder))
+        edge = white_matter_edge(segmentation, template.affine)
+        other_way = mirrored(reference, image.affine)
+        _, cost = refine_to_boundary(other_way, image.affine, edge, np.linalg.inv(start))
+        self._results["flip_cost_ratio"] = self.inputs.boundary_cost / cost
+        return runtime
 
 
 class _CarryLabelsInputSpec(BaseInterfaceInputSpec):

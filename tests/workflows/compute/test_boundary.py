@@ -3,7 +3,13 @@ import pytest
 from nibabel.affines import apply_affine, from_matvec
 
 from workflows.compute.boundary import (
+    Alignment,
+    alignments,
+    best_alignment,
     boundary_cost,
+    cost_of,
+    mirrored,
+    overlap_of,
     refine_to_boundary,
     usual_contrast,
     white_matter_edge,
@@ -93,3 +99,60 @@ def test_the_usual_contrast_has_the_sign_of_most_points():
 def test_a_segmentation_without_white_matter_is_refused():
     with pytest.raises(ValueError, match="fewer than 100 edge points"):
         white_matter_edge(np.ones((10, 10, 10), int), np.eye(4))
+
+
+def brain_masks(image, segmentation):
+    """Function of a matrix: overlap of the bright part of an image with all tissue."""
+    return lambda matrix: overlap_of(image > 100, BOLD, segmentation > 0, TEMPLATE, matrix)
+
+
+def test_the_start_that_leads_to_the_edge_wins_over_the_one_that_does_not():
+    motion = np.array([1.5, -2.0, 1.0, 0.03, -0.02, 0.04])
+    segmentation, image = scene(motion, (700, 900))
+    edge = white_matter_edge(segmentation, TEMPLATE)
+    starts = {"header": from_matvec(np.eye(3), [16, 5, 12]), "mi": np.eye(4)}
+    overlap = brain_masks(image, segmentation)
+    found = alignments(image, BOLD, edge, starts, overlap)
+    assert [candidate.kind for candidate in found] == ["header", "bbr", "mi", "bbr"]
+    assert found[2].cost == cost_of(image, BOLD, edge, np.eye(4))
+    best = best_alignment(found)
+    np.testing.assert_array_equal(best.matrix, found[3].matrix)
+    assert best.cost == min(candidate.cost for candidate in found)
+    assert best.overlap > found[0].overlap + 0.05
+
+
+def test_a_cheap_edge_does_not_win_where_the_brains_hardly_overlap():
+    candidates = [
+        Alignment("mi", np.eye(4), 0.7, 0.90),
+        Alignment("bbr", np.eye(4), 0.2, 0.84),
+        Alignment("header", np.eye(4), 0.6, 0.86),
+    ]
+    assert best_alignment(candidates).kind == "header"
+    assert best_alignment(candidates[:2]).kind == "mi"
+
+
+def test_overlap_is_seen_through_the_transform_in_the_right_direction():
+    head, brain = np.zeros((10, 10, 10), bool), np.zeros((20, 20, 20), bool)
+    head[4:8, 2:6, 2:6] = True
+    brain[2:6, 4:11, 6:13] = True
+    coarse, fine = np.diag([3.0, 3, 3, 1]), from_matvec(np.diag([3.0, 1.5, 1.5]), [0, 0, -3])
+    forwards = from_matvec(np.eye(3), [6.0, 0, 0])
+    assert overlap_of(head, coarse, brain, fine, forwards) == 1
+    assert overlap_of(head, coarse, brain, fine, np.eye(4)) == 0.5
+    assert overlap_of(head, coarse, brain, fine, np.linalg.inv(forwards)) == 0
+
+
+@pytest.mark.parametrize(("axes", "expected"), [((0, 1, 2), 0), ((1, 2, 0), 2)])
+def test_mirroring_turns_the_axis_that_goes_from_left_to_right(axes, expected):
+    image = np.random.default_rng(41).random((3, 4, 5))
+    turn = np.array([[0.9, -0.3, 0.2], [0.3, 0.9, 0], [-0.2, 0, 0.9]])[:, axes]
+    affine = from_matvec(turn @ np.diag([2, 2, 9]), [1, 2, 3])
+    np.testing.assert_array_equal(mirrored(image, affine), np.flip(image, axis=expected))
+
+
+def test_a_lopsided_brain_fits_worse_when_mirrored():
+    segmentation, image = scene(np.zeros(6), (700, 900))
+    edge = white_matter_edge(segmentation, TEMPLATE)
+    _, given = refine_to_boundary(image, BOLD, edge, np.eye(4))
+    _, exchanged = refine_to_boundary(mirrored(image, BOLD), BOLD, edge, np.eye(4))
+    assert given < 0.8 * exchanged

@@ -4,7 +4,13 @@ import pytest
 from nibabel.affines import apply_affine
 
 from bids_utils.errors import ToolError
-from workflows.interfaces.bold_space import BoldMask, CarryLabels
+from workflows.interfaces.bold_space import (
+    AlignBoundary,
+    AlignBrains,
+    BoldMask,
+    CarryLabels,
+    CheckSides,
+)
 
 BOLD = np.diag([-4.0, 4, 4, 1]) + [[0, 0, 0, 20], [0, 0, 0, -20], [0, 0, 0, -8], [0, 0, 0, 0]]
 TEMPLATE = np.diag([2.0, 2, 2, 1]) + [[0, 0, 0, -30], [0, 0, 0, -30], [0, 0, 0, -30], [0] * 4]
@@ -99,3 +105,71 @@ def test_the_mask_is_what_both_share(tmp_path):
 def test_brains_that_do_not_overlap_are_an_error_that_names_the_run(tmp_path):
     with pytest.raises(ToolError, match=r"sub-03_bold.*only 0\.50 \(Dice\).*0\.6 needed"):
         masks(tmp_path, brain_from=3).run(cwd=tmp_path)
+
+
+HEAD = np.array([[-3.0, 0, 0, 48], [0, 3, 0, -54], [0, 0, 3.5, -45], [0, 0, 0, 1]])
+ANATOMY = np.diag([1.5, 1.5, 1.5, 1]) + [[0, 0, 0, -46], [0, 0, 0, -49], [0, 0, 0, -41], [0] * 4]
+MOVED = np.array([[0.998, -0.06, 0, 4.0], [0.06, 0.998, 0, -3.0], [0, 0, 1, 2.0], [0, 0, 0, 1]])
+
+
+def lopsided(points):
+    """White matter 2 with three lobes that are no mirror images, grey 1 around it, 0 outside."""
+    radius = np.linalg.norm(points / [26, 32, 22], axis=-1)
+    angle = np.arctan2(points[..., 1], points[..., 0])
+    wave = 1 + 0.15 * np.cos(3 * angle + 0.5) + 0.1 * np.sin(points[..., 2] / 6)
+    return np.where(radius < wave, 2, np.where(radius < wave * 1.35, 1, 0))
+
+
+def write_head(folder, flipped):
+    """Files of a template and of a BOLD reference in which the head lies at MOVED."""
+    tissue = lopsided(grid_points(ANATOMY, (62, 66, 56)))
+    fine = np.array(np.meshgrid(*[[-1, 0, 1]] * 3)).reshape(3, -1).T
+    at_bold, back = grid_points(HEAD, (32, 36, 26)), np.linalg.inv(MOVED)
+    seen = [lopsided(apply_affine(back, at_bold + offset)) for offset in fine]
+    image = np.mean(np.array([0.0, 900, 700])[seen], axis=0).astype(np.float32)
+    image = image[::-1] if flipped else image
+    brightness = np.array([0, 600, 1000], np.float32)[tissue]
+    return {
+        "boldref_file": write(image, HEAD, folder / "boldref.nii.gz"),
+        "brain_file": write(image, HEAD, folder / "brain.nii.gz"),
+        "head_mask_file": write((image > 200).astype(np.uint8), HEAD, folder / "head.nii.gz"),
+        "template_file": write(brightness, ANATOMY, folder / "template.nii.gz"),
+        "template_dseg_file": write(tissue.astype(np.uint8), ANATOMY, folder / "dseg.nii.gz"),
+        "template_mask_file": write((tissue > 0).astype(np.uint8), ANATOMY, folder / "mask.nii.gz"),
+    }
+
+
+def run_with(node, files, folder, **more):
+    own = set(node.inputs.copyable_trait_names())
+    node.inputs.trait_set(**{name: file for name, file in files.items() if name in own}, **more)
+    return node.run(cwd=folder).outputs
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_exchanged_sides_are_seen_by_the_cost(flipped, tmp_path):
+    files = write_head(tmp_path, flipped)
+    first = run_with(AlignBrains(), files, tmp_path).template2bold_xfm
+    aligned = run_with(AlignBoundary(), files, tmp_path, template2bold_xfm=first)
+    cost = aligned.boundary_cost
+    ratio = run_with(CheckSides(), files, tmp_path, boundary_cost=cost).flip_cost_ratio
+    if flipped:
+        assert ratio > 1.25
+    else:
+        assert ratio < 0.8
+        points = grid_points(ANATOMY, (62, 66, 56))[::20, ::20, ::20].reshape(-1, 3)
+        found = apply_affine(np.loadtxt(aligned.bold2template_xfm), points)
+        assert np.linalg.norm(found - apply_affine(MOVED, points), axis=1).mean() < 1
+
+
+def test_the_place_of_the_session_saves_a_registration_that_mutual_information_lost(tmp_path):
+    files = write_head(tmp_path, flipped=False)
+    np.savetxt(tmp_path / "lost.mat", TEMPLATE)
+    np.savetxt(tmp_path / "session.mat", MOVED)
+    given = {"template2bold_xfm": str(tmp_path / "lost.mat")}
+    scanner = str(tmp_path / "session.mat")
+    found = run_with(AlignBoundary(), files, tmp_path, session2template_xfm=scanner, **given)
+    matrix = np.loadtxt(found.bold2template_xfm)
+    np.testing.assert_allclose(matrix, MOVED, atol=0.7)
+    np.testing.assert_allclose(np.loadtxt(found.template2bold_xfm) @ matrix, np.eye(4), atol=1e-6)
+    assert found.registration_kind in ("header", "bbr")
+    assert found.boundary_cost < 0.5
