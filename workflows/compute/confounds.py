@@ -209,12 +209,6 @@ def confound_table(
     return pd.concat(parts, axis=1)
 
 
-def outlier_volumes(confounds):
-    """Volumes (n_volumes,) bool that any outlier column flags."""
-    flagged = confounds.filter(regex="_outlier[0-9]+$")
-    return flagged.to_numpy(dtype=bool).any(axis=1)
-
-
 MEAN = {"Method": "Mean"}
 PLAIN_MEANINGS = {
     "csf": ("Mean signal of the core of the cerebrospinal fluid", "arbitrary"),

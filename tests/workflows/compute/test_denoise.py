@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from configs.settings import Strategy
+from workflows.compute import planted_bold
 from workflows.compute.confounds import TERMS, confound_table, dvars
 from workflows.compute.connectivity import fisher_z_matrix
 from workflows.compute.denoise import (
@@ -36,32 +37,45 @@ def confounds_of(parameters, rng):
     return confound_table(parameters, tissues, both, (TR_S, 0.008), 0.5)
 
 
-def in_band(n_volumes, n_series, rng):
-    """White noise between .01 and .09 Hz."""
-    spectrum = np.fft.rfft(rng.normal(size=(n_volumes, n_series)), axis=0)
-    frequency = np.fft.rfftfreq(n_volumes, TR_S)
-    spectrum[(frequency < 0.01) | (frequency > 0.09)] = 0
-    return np.fft.irfft(spectrum, n_volumes, axis=0)
+SETS = (range(3), range(3, 6))
+
+
+def planted_run(fisher_z, motion_share, rng):
+    """Series (n_volumes, 6) of two sets of regions, with motion and drift, and confounds."""
+    correlation = planted_bold.network_correlation([0, 0, 0, 1, 1, 1])
+    correlation = planted_bold.with_edges(correlation, *SETS, fisher_z)
+    series = planted_bold.regional_series(correlation, 200, TR_S, rng)
+    parameters = walk(200, rng) * motion_share
+    moved = parameters * [1, 1, 1, 50, 50, 50]
+    series = series + moved @ rng.normal(1, 0.5, (6, 6))
+    series = series + np.linspace(-5, 5, 200)[:, None] * rng.normal(0, 1, 6)
+    return series, confounds_of(parameters, rng)
+
+
+def recovered(series, confounds, strategy="24P+CSF+WM"):
+    """Mean Fisher z of the edges between the two sets."""
+    design = nuisance_design(confounds, strategy, TR_S, (0.008, 0.1))
+    cleaned = project_out(series, design, ~censored_volumes(confounds, 0.5))
+    return fisher_z_matrix(cleaned.series)[np.ix_(*SETS)].mean()
 
 
 def test_a_planted_correlation_survives_motion_and_drift():
-    rng = np.random.default_rng(11)
-    planted, found, raw = np.arctanh(0.6), [], []
-    for _ in range(60):
-        parameters = walk(240, rng)
-        shared = in_band(240, 3, rng)
-        shared /= shared.std(axis=0)
-        series = shared[:, 1:] * np.sqrt(0.4) + shared[:, :1] * np.sqrt(0.6)
-        confounds = confounds_of(parameters, rng)
-        moved = (parameters - parameters.mean(axis=0)) / parameters.std(axis=0)
-        series = series + 3 * moved @ rng.normal(0, 1, (6, 1)) * [1, -1]
-        series = series + np.linspace(-5, 5, 240)[:, None] * [1, 1]
-        design = nuisance_design(confounds, "24P", TR_S, (0.008, 0.1))
-        cleaned = project_out(series, design, ~censored_volumes(confounds, 0.5))
-        found.append(fisher_z_matrix(cleaned.series)[0, 1])
-        raw.append(fisher_z_matrix(series)[0, 1])
-    assert abs(np.mean(found) - planted) < 0.05
-    assert abs(np.mean(raw) - planted) > 0.3
+    rng, found, raw, change = np.random.default_rng(11), [], [], []
+    for _ in range(25):
+        series, confounds = planted_run(0.4, 1.0, rng)
+        found.append(recovered(series, confounds))
+        raw.append(fisher_z_matrix(series)[np.ix_(*SETS)].mean())
+        change.append(recovered(*planted_run(0.4, 0.4, rng)) - found[-1])
+    assert abs(np.mean(found) - 0.4) < 0.05
+    assert np.mean(np.abs(np.array(raw) - 0.4)) > 0.3
+    assert abs(np.mean(change)) < 2 * np.std(change, ddof=1) / 5
+
+
+def test_a_planted_change_comes_back_with_its_sign():
+    rng = np.random.default_rng(19)
+    pairs = [(planted_run(0.1, 1.0, rng), planted_run(0.5, 0.4, rng)) for _ in range(20)]
+    change = [recovered(*after) - recovered(*before) for before, after in pairs]
+    assert np.mean(change) == pytest.approx(0.4, abs=0.07)
 
 
 def test_the_degrees_of_freedom_are_those_of_the_residuals():
