@@ -10,11 +10,15 @@ from workflows.interfaces.change_figures import (
     ThicknessFigure,
     VolumeChangeFigures,
 )
+from workflows.interfaces.connectivity_figures import (
+    ConnectivityChangeFigures,
+    ConnectivityFigure,
+    SeedFigure,
+)
 from workflows.interfaces.figures import (
     AtlasFigure,
     BoldFigure,
     CarpetFigure,
-    ConnectivityFigure,
     MaskFigure,
     MniFigure,
     MotionFigure,
@@ -50,6 +54,14 @@ BOLD_FIGURE_OUTPUTS = (
     _row("motion_figure", "motion", "bold", "run"),
     _row("carpet_figure", "carpet", "bold", "run"),
     _row("connectivity_figure", "connectivity", "bold", "run"),
+)
+CONNECTIVITY_FIGURE_OUTPUTS = (
+    _row("connectivity_figure", "connectivity", "bold", "task"),
+    _row("seeds_figure", "seeds", "bold", "task"),
+)
+CONNECTIVITY_CHANGE_OUTPUTS = (
+    _row("connectivity_change_figures", "connectivitychange", "bold", LATER_SESSION),
+    _row("connectome_change_figures", "connectomechange", "bold", LATER_SESSION),
 )
 
 
@@ -158,6 +170,72 @@ def init_bold_figures_wf(
             (motion_figure, outputnode, [("out_file", "motion_figure")]),
             (carpet_figure, outputnode, [("out_file", "carpet_figure")]),
             (connectivity_figure, outputnode, [("out_file", "connectivity_figure")]),
+        ]
+    )
+    return workflow
+
+
+def init_connectivity_figures_wf(
+    atlas: str, circuits: tuple[str, ...] | None, name: str = "connectivity_figures_wf"
+) -> Workflow:
+    """Pictures of the connectivity of one session and task.
+
+    inputnode: `relmat_file`, `atlas_labels_file`, and of one of the runs `boldref_file`,
+    `bold_dseg_file` and `bold_atlas_file`. outputnode: the fields of
+    `CONNECTIVITY_FIGURE_OUTPUTS`.
+
+    Parameters
+    ----------
+    atlas : str
+        Name of the atlas.
+    circuits : tuple of str or None
+        Circuits whose seeds are drawn; None: all that the atlas has.
+    name : str
+    """
+    both = ["relmat_file", "atlas_labels_file"]
+    images = ["boldref_file", "bold_dseg_file", "bold_atlas_file"]
+    inputnode = Node(IdentityInterface([*both, *images]), "inputnode")
+    fields = [row.field for row in CONNECTIVITY_FIGURE_OUTPUTS]
+    outputnode = Node(IdentityInterface(fields), "outputnode")
+    connectivity_figure = Node(ConnectivityFigure(), "connectivity_figure")
+    names = None if circuits is None else list(circuits)
+    seeds_figure = Node(SeedFigure(atlas=atlas, circuits=names), "seeds_figure")
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (inputnode, connectivity_figure, [(field, field) for field in both]),
+            (inputnode, seeds_figure, [(field, field) for field in (*both, *images)]),
+            (connectivity_figure, outputnode, [("out_file", "connectivity_figure")]),
+            (seeds_figure, outputnode, [("out_file", "seeds_figure")]),
+        ]
+    )
+    return workflow
+
+
+def init_connectivity_change_wf(
+    session_labels: tuple[str, ...], name: str = "connectivity_change_wf"
+) -> Workflow:
+    """Pictures of what changed in the connectivity of one task since the first session.
+
+    inputnode: `relmat_files`, in the order of `session_labels`, which is that of time;
+    `atlas_file` (labels in standard space) and `atlas_labels_file`. outputnode: the fields of
+    `CONNECTIVITY_CHANGE_OUTPUTS`, one picture for each session but the first.
+    """
+    fields = ["relmat_files", "atlas_file", "atlas_labels_file"]
+    inputnode = Node(IdentityInterface(fields), "inputnode")
+    outputs = [row.field for row in CONNECTIVITY_CHANGE_OUTPUTS]
+    outputnode = Node(IdentityInterface(outputs), "outputnode")
+    figures = ConnectivityChangeFigures(session_labels=list(session_labels))
+    change_figures = Node(figures, "change_figures", mem_gb=PICTURE_GB)
+    workflow = Workflow(name)
+    workflow.connect(
+        [
+            (inputnode, change_figures, [(field, field) for field in fields]),
+            (
+                change_figures,
+                outputnode,
+                list(zip(("matrix_files", "brain_files"), outputs, strict=True)),
+            ),
         ]
     )
     return workflow

@@ -53,3 +53,19 @@ def edge_regions(edges: pd.DataFrame) -> list[str]:
     pairs = edges[["region_a", "region_b"]].to_numpy(dtype=object)
     firsts = dict.fromkeys(pairs[:, 0])
     return list(firsts | dict.fromkeys(pairs[:, 1]))
+
+
+def largest_edges(matrix, n_edges):
+    """The edges furthest from 0, at most `n_edges`: (row, column, value), the furthest first.
+
+    Parameters
+    ----------
+    matrix : (n_regions, n_regions) array
+        Symmetric; NaN where there is no edge, the diagonal does not count.
+    n_edges : int
+    """
+    first, second = np.triu_indices(len(matrix), k=1)
+    values = matrix[first, second]
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(-np.abs(values[known]), kind="stable")][:n_edges]
+    return [(int(first[e]), int(second[e]), float(values[e])) for e in order]

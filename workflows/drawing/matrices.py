@@ -13,8 +13,28 @@ MANY_NAMES = 120
 VIEWS = (("from the right", 1, 2), ("from behind", 0, 2), ("from above", 0, 1))
 
 
-def region_matrix(values: np.ndarray, names: list[str], unit: str) -> Figure:
-    """Square matrix with region names; NaN is drawn hatched grey, zero is white."""
+def region_matrix(
+    values: np.ndarray,
+    names: list[str],
+    unit: str,
+    groups: list[str] | None = None,
+    title: str = "",
+) -> Figure:
+    """Square matrix with region names; NaN is drawn grey, zero is white.
+
+    Parameters
+    ----------
+    values : array (n_regions, n_regions)
+    names : list of str
+        Regions in the order of rows and columns.
+    unit : str
+        Label of the colour bar.
+    groups : list of str, optional
+        Group of each region, equal ones side by side: lines part them, and their names stand
+        above. A group of one region is not named.
+    title : str
+        Written above.
+    """
     if values.shape != (len(names), len(names)):
         raise ValueError(f"names: {len(names)} names do not fit a matrix of {values.shape}")
     figure = blank_figure(9.5, 8.6)
@@ -29,20 +49,42 @@ def region_matrix(values: np.ndarray, names: list[str], unit: str) -> Figure:
         vmax=limit or 1.0,
         interpolation="nearest",
     )
-    if len(names) <= MANY_NAMES:
-        size = float(np.clip(330 / max(len(names), 1), 3.6, 9))
-        shown_names = [plain(name) for name in names]
-        axes.set_xticks(range(len(names)), shown_names, rotation=90, fontsize=size)
-        axes.set_yticks(range(len(names)), shown_names, fontsize=size)
-        axes.tick_params(length=0, pad=1)
-    else:
-        axes.set_xlabel("region number")
-        axes.set_ylabel("region number")
+    _name_regions(axes, names)
+    if groups:
+        _part_groups(axes, groups)
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02, extend="both")
     bar.set_label(plain(unit))
     figure.text(0.99, 0.01, "grey = no value", ha="right", fontsize=8)
-    figure.tight_layout()
+    figure.text(0.012, 0.985, plain(title), fontsize=10, va="top")
+    figure.tight_layout(rect=(0, 0.012, 1, 0.945 if title else 1))
     return figure
+
+
+def _name_regions(axes, names: list[str]) -> None:
+    if len(names) > MANY_NAMES:
+        axes.set_xlabel("region number")
+        axes.set_ylabel("region number")
+        return
+    size = float(np.clip(330 / max(len(names), 1), 3.6, 9))
+    shown_names = [plain(name) for name in names]
+    axes.set_xticks(range(len(names)), shown_names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), shown_names, fontsize=size)
+    axes.tick_params(length=0, pad=1)
+
+
+def _part_groups(axes, groups: list[str]) -> None:
+    starts = [
+        place for place in range(len(groups)) if place == 0 or groups[place - 1] != groups[place]
+    ]
+    for start, end in zip(starts, [*starts[1:], len(groups)], strict=True):
+        if start:
+            axes.axhline(start - 0.5, color="black", linewidth=0.8)
+            axes.axvline(start - 0.5, color="black", linewidth=0.8)
+        if end - start > 1:
+            middle, style = (start + end - 1) / 2, {"fontsize": 8, "rotation": 40, "ha": "left"}
+            axes.annotate(
+                plain(groups[start]), (middle, -0.5), (0, 3), textcoords="offset points", **style
+            )
 
 
 def connections_on_brain(

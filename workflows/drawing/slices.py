@@ -24,6 +24,12 @@ CONVENTION = "Left of the picture = left of the participant (L)"
 PLANES = ("sagittal", "coronal", "axial")
 SIDES = {"sagittal": ("P", "A"), "coronal": ("L", "R"), "axial": ("L", "R")}
 N_CUTS = 7
+# Parts of the extent of the brain; None: through the regions that are marked.
+ROW_CUTS = (
+    *(("sagittal", 0.35), ("sagittal", 0.5), ("coronal", None), ("coronal", 0.35)),
+    *(("axial", None), ("axial", 0.45), ("axial", 0.6), ("axial", 0.75)),
+)
+UNMARKED_CUT = 0.25
 INK = "white"
 MARK = "#00FF9C"
 UNCOLOURED = "#3A3A3A"
@@ -167,6 +173,48 @@ def mapped_slices(volume: Volume, overlay: Overlay, focus: np.ndarray, title: st
     return figure
 
 
+def painted_rows(volume: Volume, rows: dict[str, Paint], focus: np.ndarray, title: str) -> Figure:
+    """A row of slices in all three planes for each of several paintings, with one colour scale.
+
+    Parameters
+    ----------
+    volume : Volume
+        The brain beneath.
+    rows : dict of str to Paint
+        What stands above each row, and its regions with their values, all in the same unit.
+    focus : (nx, ny, nz) array
+        Slices are cropped to where it is not zero.
+    title : str
+        Written above.
+    """
+    _check_focus(volume, focus)
+    paints = list(rows.values())
+    limit = max(paint.limit for paint in paints)
+    height = 0.75 + 1.55 * len(paints)
+    figure = _black_figure(height, title)
+    grid = figure.subplots(len(paints), len(ROW_CUTS), squeeze=False)
+    low, high = 0.3 / height, 1 - 0.55 / height
+    figure.subplots_adjust(0.005, low, 0.91, high, wspace=0.03, hspace=0.22)
+    grey = _grey_window(volume.data, focus)
+    grey.vmax = 1.5 * grey.vmax
+    for line, (name, paint) in zip(grid, rows.items(), strict=True):
+        marked = np.isin(paint.labels, paint.marked)
+        cuts = row_cuts(focus, marked)
+        panels = [_panel(axes, volume, focus, cut) for axes, cut in zip(line, cuts, strict=True)]
+        values = painted_values(paint.labels, paint.value_by_index)
+        overlay = Overlay(values, (-limit, limit), paint.unit)
+        _colour(panels, volume, grey, overlay)
+        for panel in panels:
+            panel.contour(marked, MARK)
+        at = figure.transFigure.inverted().transform(line[0].transAxes.transform((0, 1)))
+        figure.text(0.008, at[1] + 0.03 / height, plain(name), color=INK, fontsize=9)
+        _write_sides(line[-1], cuts[-1][0])
+    _colour_bar(figure, Overlay(values, (-limit, limit), paints[0].unit))
+    if paints[0].marked_label:
+        _legend(figure, Line2D([], [], color=MARK, linewidth=2, label=paints[0].marked_label))
+    return figure
+
+
 def painted_values(labels: np.ndarray, value_by_index: dict[int, float]) -> np.ndarray:
     """Image of the value of the region at each voxel; NaN where there is no value."""
     lookup = np.full(int(labels.max()) + 1, np.nan)
@@ -179,6 +227,19 @@ def painted_values(labels: np.ndarray, value_by_index: dict[int, float]) -> np.n
 def plane_of(data: np.ndarray, plane: str, index: int) -> np.ndarray:
     """Slice as rows from bottom to top and columns from left to right of the picture."""
     return np.take(data, index, axis=PLANES.index(plane)).T
+
+
+def row_cuts(focus: np.ndarray, marked: np.ndarray) -> list[tuple[str, int]]:
+    """Plane and index of the cuts of a row of `painted_rows`, some through what is marked."""
+    cuts = []
+    for plane, share in ROW_CUTS:
+        axis = PLANES.index(plane)
+        low, high = _extent(focus, axis)
+        index = low + (UNMARKED_CUT if share is None else share) * (high - low)
+        if share is None and marked.any():
+            index = np.median(np.nonzero(marked)[axis])
+        cuts.append((plane, int(round(index))))
+    return cuts
 
 
 def cut_indices(focus: np.ndarray, axis: int, n_cuts: int = N_CUTS) -> list[int]:
@@ -256,13 +317,8 @@ def _legend(figure: Figure, *handles: Line2D | Patch) -> None:
 
 
 def _mosaic(volume: Volume, focus: np.ndarray, title: str) -> tuple[Figure, list[_Panel]]:
-    if focus.shape != volume.data.shape:
-        raise ValueError(f"focus: shape {focus.shape} is not that of the image")
-    if not focus.any():
-        raise ValueError("focus: is empty, there is nothing to draw")
-    figure = blank_figure(11, 5.2, background="black")
-    figure.suptitle(plain(title), color=INK, fontsize=11, y=0.985)
-    figure.text(0.01, 0.012, CONVENTION, color=INK, fontsize=9)
+    _check_focus(volume, focus)
+    figure = _black_figure(5.2, title)
     grid = figure.subplots(3, N_CUTS)
     figure.subplots_adjust(0.005, 0.055, 0.995, 0.935, wspace=0.03, hspace=0.03)
     panels = []
@@ -272,6 +328,20 @@ def _mosaic(volume: Volume, focus: np.ndarray, title: str) -> tuple[Figure, list
             if column == 0:
                 _write_sides(grid[row, column], plane)
     return figure, panels
+
+
+def _check_focus(volume: Volume, focus: np.ndarray) -> None:
+    if focus.shape != volume.data.shape:
+        raise ValueError(f"focus: shape {focus.shape} is not that of the image")
+    if not focus.any():
+        raise ValueError("focus: is empty, there is nothing to draw")
+
+
+def _black_figure(height_in: float, title: str) -> Figure:
+    figure = blank_figure(11, height_in, background="black")
+    figure.suptitle(plain(title), color=INK, fontsize=11, y=1 - 0.078 / height_in)
+    figure.text(0.01, 0.0624 / height_in, CONVENTION, color=INK, fontsize=9)
+    return figure
 
 
 def _panel(axes: Axes, volume: Volume, focus: np.ndarray, cut: tuple[str, int]) -> _Panel:

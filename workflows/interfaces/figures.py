@@ -20,7 +20,6 @@ from nipype.interfaces.base import (
 from bids_utils.derivatives import read_table
 from workflows.compute.near_brain import near_brain
 from workflows.drawing.canvas import ORANGE, SKY, save_png
-from workflows.drawing.matrices import region_matrix
 from workflows.drawing.slices import Outline, Volume, labelled_slices, outlined_slices
 from workflows.drawing.timecourses import Carpet, Course, carpet, motion_trace
 
@@ -204,24 +203,6 @@ class CarpetFigure(SimpleInterface):
         with np.load(self.inputs.carpet_file) as saved:
             figure = carpet(*carpets_of(saved, self.inputs.fd_threshold_mm))
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "carpet.png"))
-        return runtime
-
-
-class _ConnectivityFigureInputSpec(BaseInterfaceInputSpec):
-    relmat_file = File(exists=True, mandatory=True, desc="matrix of Fisher z")
-
-
-class ConnectivityFigure(SimpleInterface):
-    """Matrix of connectivity between all regions."""
-
-    input_spec = _ConnectivityFigureInputSpec
-    output_spec = _FigureOutputSpec
-
-    def _run_interface(self, runtime):
-        matrix = read_table(Path(self.inputs.relmat_file))
-        names = [str(name) for name in matrix.columns]
-        figure = region_matrix(matrix.to_numpy(dtype=float), names, "Fisher z")
-        self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "connectivity.png"))
         return runtime
 
 

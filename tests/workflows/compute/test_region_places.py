@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflows.compute.region_places import edge_matrix, edge_regions, region_centres
+from workflows.compute.region_places import edge_matrix, edge_regions, largest_edges, region_centres
 
 
 def test_centres_are_in_mm_in_the_order_asked_for():
@@ -30,3 +30,9 @@ def test_a_matrix_of_edges_is_symmetric_and_keeps_the_order():
 def test_regions_of_edges_come_in_the_order_of_their_first_appearance():
     edges = pd.DataFrame({"region_a": ["b", "b", "c"], "region_b": ["c", "a", "a"]})
     assert edge_regions(edges) == ["b", "c", "a"]
+
+
+def test_the_largest_edges_come_first_whatever_their_sign():
+    matrix = np.array([[9, 0.1, -0.5], [0.1, 9, np.nan], [-0.5, np.nan, 9]])
+    assert largest_edges(matrix, 5) == [(0, 2, -0.5), (0, 1, 0.1)]
+    assert largest_edges(matrix, 1) == [(0, 2, -0.5)]

@@ -26,6 +26,20 @@ def test_names_that_do_not_fit_are_refused():
         region_matrix(np.zeros((2, 2)), ["a"], "z")
 
 
+def test_groups_are_parted_by_lines_and_named_over_their_middle():
+    groups = ["Visual", "Visual", "Default", "Default", "Default", "other"]
+    axes = region_matrix(np.zeros((6, 6)), list("abcdef"), "z", groups, "t").axes[0]
+    lines = [line.get_xydata().tolist() for line in axes.lines]
+    assert lines == [
+        [[0, 1.5], [1, 1.5]],
+        [[1.5, 0], [1.5, 1]],
+        [[0, 4.5], [1, 4.5]],
+        [[4.5, 0], [4.5, 1]],
+    ]
+    named = {text.get_text(): text.xy for text in axes.texts}
+    assert named == {"Visual": (0.5, -0.5), "Default": (3, -0.5)}
+
+
 def test_a_connection_joins_its_regions_with_left_on_the_left():
     mask = np.zeros((5, 6, 7), dtype=bool)
     mask[1:4, 1:5, 1:6] = True

@@ -10,9 +10,11 @@ from workflows.drawing.slices import (
     Volume,
     cut_indices,
     outlined_slices,
+    painted_rows,
     painted_slices,
     painted_values,
     plane_of,
+    row_cuts,
 )
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -122,3 +124,33 @@ def test_colours_are_symmetric_about_no_change(brain):
     assert scale.get_ylim() == pytest.approx((-0.25, 0.25))
     assert scale.get_ylabel() == "ml"
     assert outline_points(panel(figure, 2))[:, 0].min() == pytest.approx(26, abs=0.01)
+
+
+def test_cuts_of_a_row_go_through_what_is_marked():
+    focus = np.ones((21, 41, 101), dtype=bool)
+    marked = np.zeros_like(focus)
+    marked[3:6, 30:33, 70:77] = True
+    cuts = row_cuts(focus, marked)
+    assert cuts[0] == ("sagittal", 7)
+    assert cuts[2:5] == [("coronal", 31), ("coronal", 14), ("axial", 73)]
+    assert row_cuts(focus, marked & False)[4] == ("axial", 25)
+
+
+def test_rows_of_paintings_share_one_colour_scale_and_keep_their_values(brain):
+    volume, focus, blob = brain
+    labels = np.where(blob, 2, np.where(focus, 1, 0))
+    rows = {
+        "one": Paint(labels, {1: 0.2}, "z", (2,), "seed"),
+        "other": Paint(labels, {1: -0.1, 2: 0.8}, "z", (), "seed"),
+    }
+    figure = painted_rows(volume, rows, focus, "t")
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 16
+    first, last = panels[0].images[-1], panels[15].images[-1]
+    assert first.norm.vmax == last.norm.vmax == 0.8
+    assert first.norm.vmin == -0.8
+    assert set(np.unique(first.get_array())) == {0.0, 0.2}
+    assert {-0.1, 0.8} <= set(np.unique(last.get_array()))
+    said = [text.get_text() for text in figure.texts]
+    assert said[1:4] == [CONVENTION, "one", "other"]
+    assert outline_points(panels[4]).size
