@@ -27,7 +27,7 @@ from scipy import ndimage
 from statsmodels.tsa.stattools import acf
 
 from workflows.compute.bold_mask import epi_brain_mask
-from workflows.compute.compcor import most_variable, noise_components
+from workflows.compute.compcor import course_products, most_variable, noise_components
 from workflows.compute.confounds import Timing, dvars, slow_cosines
 from workflows.compute.motion import framewise_displacement
 
@@ -96,7 +96,7 @@ def component_differences(voxels, inner, folder: Path) -> dict[str, float]:
         outputs = node.run(cwd=folder).outputs
         other = np.loadtxt(outputs.components_file, skiprows=1, ndmin=2)
         facts = pd.read_csv(outputs.metadata_file, sep="\t").query("retained")
-        found = noise_components(part, cosines, N_DUMMY)
+        found = noise_components(course_products(part, cosines, N_DUMMY), N_DUMMY)
         print(f"{name}: {found.series.shape[1]} components, Nipype {other.shape[1]}", flush=True)
         agreed = np.abs((found.series * other).sum(axis=0))
         rows[f"{name} 1 - |r|, first five"] = (1 - agreed[:5]).max()

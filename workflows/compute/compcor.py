@@ -37,11 +37,11 @@ class Components:
     shares: np.ndarray
 
 
-def noise_components(voxels, cosines, n_dummy=0):
-    """Components that together carry half of the variance of the voxels (Behzadi et al. 2007).
+def course_products(voxels, cosines, n_dummy=0):
+    """Products (n_settled, n_settled) of the volumes, summed over voxels that count alike.
 
-    Each voxel is freed of its mean and of slow cosines and scaled to variance one. As many of the
-    largest components are kept as are needed for half of the variance (Muschelli et al. 2014).
+    Each voxel is freed of its mean and of slow cosines and scaled to variance one before (Behzadi
+    et al. 2007). Products of two masks without a common voxel add up to those of both.
 
     Parameters
     ----------
@@ -50,7 +50,32 @@ def noise_components(voxels, cosines, n_dummy=0):
     cosines : (n_volumes, n_cosines) array
         Slow cosines: orthonormal, without a constant, zero in the dummy volumes.
     n_dummy : int
-        Volumes at the start that are left out; the components are zero there.
+        Volumes at the start that are left out.
+    """
+    slow = cosines[n_dummy:]
+    products = np.zeros((len(slow), len(slow)))
+    for start in range(0, len(voxels), BLOCK_VOXELS):
+        block = np.asarray(voxels[start : start + BLOCK_VOXELS, n_dummy:], dtype=float)
+        block = block[np.isfinite(block).all(axis=1)]
+        size = np.abs(block).max(axis=1, initial=0)
+        block = block - block.mean(axis=1, keepdims=True)
+        block -= block @ slow @ slow.T
+        spread = block.std(axis=1)
+        alive = spread > 1e-6 * size
+        block = block[alive] / spread[alive, None]
+        products += block.T @ block
+    return products
+
+
+def noise_components(products, n_dummy=0):
+    """Components that together carry half of the variance (Muschelli et al. 2014).
+
+    Parameters
+    ----------
+    products : (n_settled, n_settled) array
+        From `course_products`.
+    n_dummy : int
+        Volumes at the start that are not among the products; the components are zero there.
 
     Returns
     -------
@@ -58,23 +83,14 @@ def noise_components(voxels, cosines, n_dummy=0):
         The value of a component that is farthest from zero is positive. Without a voxel, or
         with fewer than three volumes, there are no components.
     """
-    n_volumes = voxels.shape[1]
-    centred = np.asarray(voxels[:, n_dummy:], dtype=float)
-    centred = centred[np.isfinite(centred).all(axis=1)]
-    size = np.abs(centred).max(axis=1, initial=0)
-    centred = centred - centred.mean(axis=1, keepdims=True)
-    slow = cosines[n_dummy:]
-    centred -= centred @ slow @ slow.T
-    spread = centred.std(axis=1)
-    alive = spread > 1e-6 * size
-    if not alive.any() or n_volumes - n_dummy < 3:
-        return Components(np.empty((n_volumes, 0)), np.empty(0), np.empty(0))
-    scaled = centred[alive] / spread[alive, None]
-    variances, directions = np.linalg.eigh(scaled.T @ scaled)
+    n_settled = len(products)
+    if n_settled < 3 or not products.any():
+        return Components(np.empty((n_dummy + n_settled, 0)), np.empty(0), np.empty(0))
+    variances, directions = np.linalg.eigh(products)
     variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1]
     shares = variances / variances.sum()
     n_components = int(np.searchsorted(np.cumsum(shares), HALF)) + 1
-    series = np.zeros((n_volumes, n_components))
+    series = np.zeros((n_dummy + n_settled, n_components))
     series[n_dummy:] = directions[:, :n_components]
     series *= np.sign(series[np.abs(series).argmax(axis=0), np.arange(n_components)])
     return Components(series, np.sqrt(variances[:n_components]), shares[:n_components])
@@ -106,7 +122,7 @@ def compcor(fluid, white, brain, cosines, n_dummy=0):
     fluid, white, brain : (n_voxels, n_volumes) arrays
         Voxels of the two noise masks and of the brain mask.
     cosines, n_dummy
-        See `noise_components`.
+        See `course_products`.
 
     Returns
     -------
@@ -116,15 +132,13 @@ def compcor(fluid, white, brain, cosines, n_dummy=0):
         With fMRIPrep's keys Method, Mask, SingularValue, VarianceExplained,
         CumulativeVarianceExplained and Retained.
     """
-    sources = {
-        "c": fluid,
-        "w": white,
-        "a": np.concatenate([fluid, white]),
-        "t": brain[most_variable(brain, n_dummy)],
-    }
+    variable = brain[most_variable(brain, n_dummy)]
+    sources = {"c": fluid, "w": white, "t": variable}
+    products = {name: course_products(part, cosines, n_dummy) for name, part in sources.items()}
+    products["a"] = products["c"] + products["w"]
     columns, facts = {}, {}
-    for letter, voxels in sources.items():
-        found = noise_components(voxels, cosines, n_dummy)
+    for letter in SOURCES:
+        found = noise_components(products[letter], n_dummy)
         names = [f"{letter}_comp_cor_{k:02d}" for k in range(len(found.shares))]
         columns |= dict(zip(names, found.series.T, strict=True))
         facts |= dict(zip(names, _facts(letter, found), strict=True))

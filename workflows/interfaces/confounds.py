@@ -66,18 +66,23 @@ class GatherConfounds(SimpleInterface):
     output_spec = _GatherConfoundsOutputSpec
 
     def _run_interface(self, runtime):
-        inputs, target = self.inputs, Path(runtime.cwd) / "confounds.tsv"
+        inputs = self.inputs
         voxels = _voxels(inputs.in_file, inputs.mask_file, inputs.dseg_file)
-        tissues, parameters = _means(*voxels), np.load(inputs.parameters_file)
-        timing = self._timing(tissues["global_signal"])
-        limits = (inputs.fd_threshold_mm, inputs.std_dvars_threshold)
-        table = confound_table(parameters, tissues, dvars(voxels[-1]), timing, *limits)
-        components, facts = compcor(*voxels, slow_cosines(len(table), timing), timing.n_dummy)
-        table = pd.concat([table, self._displacement(), components], axis=1)
+        measures, timing = self._measures(voxels)
+        components, facts = compcor(*voxels, slow_cosines(len(measures), timing), timing.n_dummy)
+        table = pd.concat([measures, self._displacement(), components], axis=1)
+        target = Path(runtime.cwd) / "confounds.tsv"
         write_table(table, target, confound_meanings(table.columns, facts))
         self._results["confounds_file"] = str(target)
         self._results["confounds_json"] = str(target.with_suffix(".json"))
         return runtime
+
+    def _measures(self, voxels):
+        """Table of everything but components, and the timing of the run."""
+        tissues, parameters = _means(*voxels), np.load(self.inputs.parameters_file)
+        timing = self._timing(tissues["global_signal"])
+        limits = (self.inputs.fd_threshold_mm, self.inputs.std_dvars_threshold)
+        return confound_table(parameters, tissues, dvars(voxels[-1]), timing, *limits), timing
 
     def _timing(self, global_signal):
         n_dummy = self.inputs.n_dummy

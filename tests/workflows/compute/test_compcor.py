@@ -5,6 +5,7 @@ import pytest
 
 from workflows.compute.compcor import (
     compcor,
+    course_products,
     current_component_names,
     most_variable,
     noise_components,
@@ -25,6 +26,10 @@ def noisy_voxels(n_volumes=140, seed=5):
     series += rng.normal(0, 20, (n_voxels, 1)) * np.linspace(-1, 1, n_volumes)
     series[:, :3] += 300
     return series.astype(np.float32)
+
+
+def components(voxels, cosines, n_dummy=0):
+    return noise_components(course_products(voxels, cosines, n_dummy), n_dummy)
 
 
 def nipype_components(interface, voxels, folder, mask=None, **inputs):
@@ -62,7 +67,7 @@ def test_anatomical_components_are_those_of_nipype(tmp_path, monkeypatch):
     cosines = slow_cosines(140, Timing(TR_S, n_dummy=3))
     mask = np.arange(len(voxels)) % 3 > 0
     expected, facts = nipype_components(ACompCor, voxels, tmp_path, mask)
-    found = noise_components(voxels[mask], cosines, n_dummy=3)
+    found = components(voxels[mask], cosines, n_dummy=3)
     assert_same_up_to_sign(found.series, expected)
     assert (found.series[:3] == 0).all()
     np.testing.assert_allclose(found.singular_values, facts["singular_value"], rtol=1e-5)
@@ -91,7 +96,7 @@ def test_components_find_the_shared_course_and_not_the_drift():
     shared -= cosines @ (cosines.T @ shared)
     voxels = 500 + np.outer(rng.uniform(-4, 4, 80), shared) + rng.normal(0, 0.5, (80, 200))
     voxels += rng.normal(0, 50, (80, 1)) * cosines[:, 0]
-    found = noise_components(voxels, cosines)
+    found = components(voxels, cosines)
     assert found.series.shape == (200, 1)
     assert abs(np.corrcoef(found.series[:, 0], shared)[0, 1]) > 0.999
     assert found.series[np.abs(found.series[:, 0]).argmax(), 0] > 0
@@ -102,16 +107,16 @@ def test_voxels_without_variance_or_values_change_nothing():
     voxels = noisy_voxels().astype(float)
     cosines = slow_cosines(140, Timing(TR_S))
     spoilt = np.concatenate([voxels, np.full((9, 140), 612.3), np.full((1, 140), np.nan)])
-    both = noise_components(voxels, cosines), noise_components(spoilt, cosines)
+    both = components(voxels, cosines), components(spoilt, cosines)
     np.testing.assert_allclose(both[1].series, both[0].series, atol=1e-9)
     np.testing.assert_allclose(both[1].shares, both[0].shares)
 
 
 def test_an_empty_mask_has_no_components():
     cosines = slow_cosines(30, Timing(2.0))
-    found = noise_components(np.empty((0, 30)), cosines)
+    found = components(np.empty((0, 30)), cosines)
     assert found.series.shape == (30, 0)
-    assert noise_components(np.full((4, 30), 7.0), cosines).shares.shape == (0,)
+    assert components(np.full((4, 30), 7.0), cosines).shares.shape == (0,)
 
 
 def test_columns_and_facts_are_those_of_fmriprep():
@@ -123,7 +128,7 @@ def test_columns_and_facts_are_those_of_fmriprep():
     for name, fact in facts.items():
         assert fact.get("Mask") == masks.get(name[0])
         assert fact["Method"] == ("tCompCor" if name[0] == "t" else "aCompCor")
-    both = noise_components(voxels, slow_cosines(140, Timing(TR_S)))
+    both = components(voxels, slow_cosines(140, Timing(TR_S)))
     np.testing.assert_allclose(table.filter(regex="^a_").to_numpy(), both.series, atol=1e-9)
     last = facts[f"a_comp_cor_{len(both.shares) - 1:02d}"]
     assert last["CumulativeVarianceExplained"] == pytest.approx(both.shares.sum())

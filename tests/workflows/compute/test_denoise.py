@@ -1,3 +1,4 @@
+import json
 from typing import get_args
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from configs.settings import Strategy
 from workflows.compute import planted_bold
+from workflows.compute.compcor import current_component_names
 from workflows.compute.confounds import TERMS, confound_table, dvars
 from workflows.compute.connectivity import fisher_z_matrix
 from workflows.compute.denoise import (
@@ -235,3 +237,21 @@ def test_a_missing_region_leaves_the_others_alone():
     both = project_out(series, design, kept), project_out(holed, design, kept)
     np.testing.assert_allclose(both[1].series[:, [0, 2]], both[0].series[:, [0, 2]])
     assert np.isnan(both[1].series[:, 1]).all()
+
+
+@pytest.mark.needs_shared
+def test_strategies_find_their_columns_in_every_table_of_a_real_fmriprep_dataset(shared_dir):
+    root = shared_dir / "data" / "derivatives" / "ds003007-fmriprep"
+    files = list(root.rglob("*_desc-confounds_timeseries.json"))
+    assert len(files) == 58
+    for file in files:
+        facts = json.loads(file.read_text())
+        plain = [*MOTION_COLUMNS, "csf", "white_matter", "global_signal"]
+        names = list(dict.fromkeys([*(name + term for name in plain for term in TERMS), *facts]))
+        table = current_component_names(pd.DataFrame(columns=names), facts)
+        assert list(table.columns) == names
+        combined = [name for name in facts if name.startswith("a_comp_cor_")]
+        assert strategy_columns("aCompCor50", table.columns)[24:] == combined
+        counts = [sum(name.startswith(f"{letter}_comp_cor_") for name in facts) for letter in "cw"]
+        assert len(strategy_columns("aCompCor+GSR", table.columns)) == 13 + min(counts[0], 5) + 5
+        assert counts[1] >= 5

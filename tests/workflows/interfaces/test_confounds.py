@@ -8,7 +8,7 @@ from nilearn.interfaces.fmriprep import load_confounds, load_confounds_strategy
 
 from bids_utils.derivatives import read_table
 from workflows.compute.bold_mask import tissue_core
-from workflows.compute.compcor import noise_components
+from workflows.compute.compcor import course_products, noise_components
 from workflows.compute.confounds import Timing, slow_cosines
 from workflows.compute.denoise import STRATEGIES, strategy_columns
 from workflows.interfaces.confounds import GatherConfounds
@@ -60,7 +60,7 @@ def test_every_strategy_finds_its_columns_and_every_column_has_a_meaning(run, tm
     both = np.concatenate([fluid, white])
     np.testing.assert_allclose(table["csf_wm"], both.mean(axis=0, dtype=float), rtol=1e-9)
     cosines = slow_cosines(N_VOLUMES, Timing(TR_S, n_dummy=2))
-    expected = noise_components(white, cosines, n_dummy=2).series
+    expected = noise_components(course_products(white, cosines, n_dummy=2), n_dummy=2).series
     np.testing.assert_allclose(table.filter(regex="^w_comp_cor"), expected, atol=1e-9)
 
 
