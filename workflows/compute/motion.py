@@ -15,6 +15,7 @@ FIVE_POINT_SLOPE = np.array([1, -8, 0, 8, -1]) / 12
 BORDER_VOXELS = 2
 MAX_STEPS = 20
 TOLERANCE_MM = 0.005
+MIN_BRIGHTNESS = 0.1
 
 
 def grid_centre(shape, affine):
@@ -192,7 +193,8 @@ def _fit_pose(smooth, affine, points, solve, start):
             prefilter=False,
             mode="nearest",
         )
-        step = (inverse @ (seen - brightness))[:6]
+        *step, brighter = inverse @ (seen - brightness)
+        step = np.array(step) / max(1 + brighter, MIN_BRIGHTNESS)
         pose = pose @ np.linalg.inv(pose_from_parameters(step, centre))
         if max(np.abs(step[:3]).max(), 50 * np.abs(step[3:]).max()) < TOLERANCE_MM:
             break
