@@ -108,7 +108,7 @@ def test_brains_that_do_not_overlap_are_an_error_that_names_the_run(tmp_path):
 
 
 HEAD = np.array([[-3.0, 0, 0, 48], [0, 3, 0, -54], [0, 0, 3.5, -45], [0, 0, 0, 1]])
-ANATOMY = np.diag([1.5, 1.5, 1.5, 1]) + [[0, 0, 0, -46], [0, 0, 0, -49], [0, 0, 0, -41], [0] * 4]
+ANATOMY = np.diag([2.0, 2.0, 2.0, 1]) + [[0, 0, 0, -46], [0, 0, 0, -49], [0, 0, 0, -41], [0] * 4]
 MOVED = np.array([[0.998, -0.06, 0, 4.0], [0.06, 0.998, 0, -3.0], [0, 0, 1, 2.0], [0, 0, 0, 1]])
 
 
@@ -122,7 +122,7 @@ def lopsided(points):
 
 def write_head(folder, flipped):
     """Files of a template and of a BOLD reference in which the head lies at MOVED."""
-    tissue = lopsided(grid_points(ANATOMY, (62, 66, 56)))
+    tissue = lopsided(grid_points(ANATOMY, (47, 50, 42)))
     fine = np.array(np.meshgrid(*[[-1, 0, 1]] * 3)).reshape(3, -1).T
     at_bold, back = grid_points(HEAD, (32, 36, 26)), np.linalg.inv(MOVED)
     seen = [lopsided(apply_affine(back, at_bold + offset)) for offset in fine]
@@ -156,7 +156,7 @@ def test_exchanged_sides_are_seen_by_the_cost(flipped, tmp_path):
         assert ratio > 1.25
     else:
         assert ratio < 0.8
-        points = grid_points(ANATOMY, (62, 66, 56))[::20, ::20, ::20].reshape(-1, 3)
+        points = grid_points(ANATOMY, (47, 50, 42))[::20, ::20, ::20].reshape(-1, 3)
         found = apply_affine(np.loadtxt(aligned.bold2template_xfm), points)
         assert np.linalg.norm(found - apply_affine(MOVED, points), axis=1).mean() < 1
 
