@@ -14,9 +14,13 @@ from workflows.compute.pair_quality import (
     ranked_people,
     scored_values,
 )
+from workflows.compute.qc_fc import ALPHA, FEW_PEOPLE, STATISTICS
 from workflows.drawing.canvas import png_bytes
+from workflows.drawing.motion_edges import motion_edges
 from workflows.drawing.quality_strip import quality_strip
 from workflows.interfaces.group_results import GroupResults
+from workflows.interfaces.group_tables import load_table
+from workflows.interfaces.qc_fc import FAMILY, QC_FC, QC_FC_EDGES
 from workflows.interfaces.report_pages import Chapter, Part, Picture, embedded, lines_of
 from workflows.interfaces.report_tables import sheets
 
@@ -25,12 +29,20 @@ LEAD = (
     "Images that stand out are shown here and nothing is left out because of it. Who looks at the "
     "pictures and decides otherwise names the image in the list of sessions.exclude."
 )
+MOST_PICTURES = 4
+WHAT_QC_FC = (
+    "For each connection, its change is correlated over people with their change of mean "
+    "framewise displacement. Intervals come from leaving out one person at a time; chance is "
+    "what 95 % of permutations of motion over people give."
+)
+MORE = "This is more than chance makes: motion is likely part of the change of connectivity."
+NO_MORE = "This is what chance makes too; it does not show that there is no motion in the change."
 SHORT = {measure.name: measure.better for measure in ALL_QUALITY}
 
 
 def quality_chapter(results: GroupResults) -> Chapter:
     """People from worst to best, a picture of all measures, and notes on the images used."""
-    parts = (_ranked(results), _changes(results), _acquired(results))
+    parts = (_ranked(results), _changes(results), _motion(results), _acquired(results))
     return Chapter(
         "quality",
         "Quality of the images",
@@ -112,6 +124,70 @@ def _changes(results):
         lines=lines_of([text, few if n_people < MIN_PEOPLE else ""]),
         sheets=sheets(changes_that_stand_out=_with_ids(flagged)),
     )
+
+
+def qc_fc_sentence(rows: pd.DataFrame) -> str:
+    """What the three rows of a pair of sessions in qc_fc.tsv say.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `cohort_qc_fc` makes them, labels without prefix.
+    """
+    first = rows.iloc[0]
+    where = f"{first['modality']}, ses-{first['baseline']} to ses-{first['followup']}"
+    of = rows.set_index("statistic")
+    size, share, distance = (of.loc[name] for name in STATISTICS)
+    if np.isnan(size["value"]):
+        return f"{where}: {first['n']} people are too few, or their motion changed alike."
+    said = [
+        f"{where}, {first['n']} people: median |r| {_estimate(size)}",
+        f"{100 * share['value']:.0f} % of {first['n_edges']} edges have p < .05 (chance: "
+        f"{100 * share['chance_low']:.0f} to {100 * share['chance_high']:.0f} %)",
+    ]
+    if np.isfinite(distance["value"]):
+        said.append(f"correlation of r with distance {_estimate(distance)}")
+    return f"{'; '.join(said)}. {MORE if (rows['p'] < ALPHA).any() else NO_MORE}"
+
+
+def _estimate(row):
+    interval = f"[{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    return (
+        f"{row['value']:.2f} {interval} (chance: {row['chance_low']:.2f} to "
+        f"{row['chance_high']:.2f})"
+    )
+
+
+def _motion(results):
+    """Whether change of connectivity goes with change of motion."""
+    paths = [results.output_dir / "group" / name for name in (QC_FC, QC_FC_EDGES)]
+    if not all(path.is_file() for path in paths):
+        return Part()
+    table, edges = (load_table(path) for path in paths)
+    families = [rows for _, rows in table.groupby(FAMILY, sort=False)]
+    pictures = [_edge_picture(own) for _, own in edges.groupby(FAMILY, sort=False)]
+    few = f"Fewer than {FEW_PEOPLE} people: these numbers say little."
+    return Part(
+        "Motion and change of connectivity (QC-FC)",
+        cautions=(few,) if (table["n"] < FEW_PEOPLE).any() else (),
+        lines=lines_of([WHAT_QC_FC, *(qc_fc_sentence(rows) for rows in families)]),
+        pictures=tuple(pictures[:MOST_PICTURES]),
+        sheets=sheets(qc_fc=table),
+    )
+
+
+def _edge_picture(edges):
+    first, n_people = edges.iloc[0], int(edges["n"].max())
+    title = f"{first['modality']}, ses-{first['baseline']} to ses-{first['followup']}"
+    r, distance_mm = (edges[name].to_numpy(dtype=float) for name in ("r", "distance_mm"))
+    figure = motion_edges(distance_mm, r, n_people, f"{title}, {n_people} people")
+    alt = f"Correlation of change of connectivity with change of motion over distance, {title}"
+    caption = (
+        "Left: darker where more connections lie. Without motion in the data the cloud is level "
+        "and centred at 0, and the bars at the right fill the blue line. Motion often raises "
+        "connections of near regions and lowers those of far ones."
+    )
+    return Picture(embedded(png_bytes(figure)), alt, caption)
 
 
 def _acquired(results):
