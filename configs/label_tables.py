@@ -8,7 +8,8 @@ import pandas as pd
 
 from bids_utils.errors import SettingsError
 from bids_utils.tables import MISSING, read_text_table, read_utf8
-from configs.atlases import Atlas
+from configs.atlases import HOME_SPACE, Atlas, chosen_atlas
+from configs.settings import AtlasSettings
 
 COLUMNS = ("index", "name", "hemisphere", "structure", "network")
 NETWORK_SETS = ("7Networks", "17Networks")
@@ -50,6 +51,23 @@ def read_label_table(atlas: Atlas) -> pd.DataFrame:
     if not is_colour_table:
         check_regions(table, path)
     return table
+
+
+def region_table(settings: AtlasSettings, output_dir: Path) -> pd.DataFrame | None:
+    """Regions of the atlas of a study, as `read_label_table` gives them.
+
+    Where the atlas itself is not there any more, its table in a derivative dataset; None if that
+    is not there either.
+    """
+    name = settings.name
+    kept = output_dir / "atlas" / f"tpl-{HOME_SPACE}_atlas-{name}_dseg.tsv"
+    try:
+        atlas = chosen_atlas(settings)
+    except SettingsError:
+        if not kept.is_file():
+            return None
+        atlas = Atlas(name, HOME_SPACE, kept, kept, "", "", "")
+    return read_label_table(atlas)
 
 
 def region_networks(table: pd.DataFrame) -> dict[str, str]:

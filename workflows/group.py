@@ -11,6 +11,8 @@ from nipype.pipeline.engine import MapNode, Node, Workflow
 from bids_utils.errors import DatasetError
 from bids_utils.names import strip_label
 from bids_utils.readers.sources import source_stamp
+from configs.circuits import chosen_circuits
+from configs.label_tables import region_networks, region_table
 from configs.lock import Comparison, analysis_key, compare_lock, main_model, read_lock
 from configs.settings import Settings
 from workflows.compute.models import SCORE_KINDS
@@ -38,6 +40,8 @@ DERIVED_TABLES = (
     "sub-*/ses-*/anat/*_morph.tsv",
     "sub-*/ses-*/func/*_relmat.tsv",
     "sub-*/ses-*/func/*_desc-qc_bold.tsv",
+    "sub-*/ses-*/func/*_desc-local_bold.tsv",
+    "sub-*/ses-*/func/*_desc-contrasts_bold.tsv",
     "sub-*/ses-*/anat/*_desc-quality_T1w.tsv",
 )
 DATASET_TABLES = (
@@ -167,13 +171,13 @@ def locked_analyses(
 def _collect_node(
     output_dir: Path, intake: Intake, settings: Settings, tables: dict[str, str | list[str]]
 ) -> Node:
-    own: dict[str, str | float | list[str]] = {}
+    own: dict[str, object] = {}
     if intake.derivatives:
         advice = "run the levels plan and participant first, or give a table with --measures"
         own = {
             "derivative_files": existing(output_dir, DERIVED_TABLES),
             "ledger_file": _found(output_dir / "ledger.tsv", advice),
-            "min_clean_minutes": settings.func.min_clean_minutes,
+            **_function_rule(output_dir, settings),
         }
     if intake.derivatives and not intake.sources:
         return Node(CollectDerivatives(atlas=settings.atlas.name, **own), "collect")
@@ -188,6 +192,19 @@ def _collect_node(
         **own,
     )
     return Node(interface, "collect", mem_gb=2)
+
+
+def _function_rule(output_dir: Path, settings: Settings) -> dict[str, object]:
+    """What the nodes that read BOLD derivatives are told, see FunctionRuleInputSpec."""
+    func, atlas = settings.func, settings.atlas.name
+    rule: dict[str, object] = {"min_clean_minutes": func.min_clean_minutes}
+    rule["connectivity"] = func.connectivity
+    table = region_table(settings.atlas, output_dir)
+    if table is None:
+        return rule
+    circuits = chosen_circuits(func.circuits, atlas, table["name"])
+    ends = {name: [list(sources), list(targets)] for name, (sources, targets) in circuits.items()}
+    return rule | {"networks": region_networks(table), "circuits": ends}
 
 
 def source_request(settings: Settings, intake: Intake) -> dict[str, object]:

@@ -5,7 +5,8 @@ import pytest
 
 from bids_utils.errors import SettingsError
 from configs.atlases import Atlas, find_atlas
-from configs.label_tables import read_label_table, region_networks
+from configs.label_tables import read_label_table, region_networks, region_table
+from configs.settings import AtlasSettings
 
 
 @pytest.fixture
@@ -99,3 +100,14 @@ def test_every_region_of_the_cortex_of_desikan_killiany_has_a_network_on_both_si
     }
     for name, network in known.items():
         assert networks[f"lh_{name}"] == networks[f"rh_{name}"] == network
+
+
+def test_the_table_of_an_atlas_that_is_gone_is_that_of_the_derivatives(tmp_path):
+    settings = AtlasSettings(name="DesikanKillianyy")
+    assert region_table(settings, tmp_path) is None
+    kept = tmp_path / "atlas" / "tpl-MNI152NLin2009aSym_atlas-DesikanKillianyy_dseg.tsv"
+    kept.parent.mkdir()
+    kept.write_text("index\tname\tnetwork\n3\ta\tX\n")
+    assert region_networks(region_table(settings, tmp_path)) == {"a": "X"}
+    known = region_table(AtlasSettings(), tmp_path)
+    assert region_networks(known)["lh_cuneus"] == "Visual"

@@ -9,7 +9,14 @@ import pytest
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
-from configs.settings import GroupSettings, ModelSettings, ScoreSettings, SessionSettings, Settings
+from configs.settings import (
+    FuncSettings,
+    GroupSettings,
+    ModelSettings,
+    ScoreSettings,
+    SessionSettings,
+    Settings,
+)
 from workflows.group import init_group_wf
 from workflows.interfaces.measure_sources import Intake
 from workflows.questions import model_specs
@@ -332,3 +339,15 @@ def test_quality_of_both_modalities_is_tabled_and_a_change_that_stands_out_is_no
     assert f"{listed}, row 1" in problems.index
     dictionary = json.loads((group / "quality.json").read_text())
     assert dictionary["snr_total"]["Description"] == "Mean of snr_gm, snr_wm and snr_csf."
+
+
+def test_what_is_asked_of_connectivity_reaches_the_node_that_reads_it(made):
+    func = FuncSettings(min_clean_minutes=6, connectivity="partial", circuits=("reward",))
+    settings = SETTINGS.model_copy(update={"func": func})
+    workflow = init_group_wf(made / "out", made / "bids", None, settings)
+    asked = workflow.get_node("collect").inputs
+    assert (asked.min_clean_minutes, asked.connectivity) == (6, "partial")
+    assert asked.networks["rh_insula"] == "VentralAttention"
+    ends = [["lh_accumbensarea", "rh_accumbensarea"]]
+    ends.append(["lh_medialorbitofrontal", "rh_medialorbitofrontal"])
+    assert asked.circuits == {"reward": ends}

@@ -53,10 +53,11 @@ from workflows.compute.visits import (
     session_sequence,
 )
 from workflows.interfaces.analyses import Analysed, Rules, analyse
+from workflows.interfaces.derived_connectivity import FunctionRuleInputSpec, function_rule
+from workflows.interfaces.derived_files import derived_files
 from workflows.interfaces.derived_measures import (
     Collected,
     collect,
-    derived_files,
     visit_table,
     with_sources,
 )
@@ -82,11 +83,10 @@ class _CollectedOutputSpec(TraitedSpec):
     problems_file = File(exists=True, desc="what was left out and why")
 
 
-class _CollectDerivativesInputSpec(BaseInterfaceInputSpec):
+class _CollectDerivativesInputSpec(FunctionRuleInputSpec):
     derivative_files = InputMultiPath(File(exists=True), desc="tables of the participants")
     ledger_file = File(exists=True, mandatory=True, desc="ledger of all scans")
     atlas = traits.Str(mandatory=True, desc="name of the atlas in the file names")
-    min_clean_minutes = traits.Float(mandatory=True, desc="least clean time of a run (minutes)")
 
 
 class CollectDerivatives(SimpleInterface):
@@ -98,7 +98,7 @@ class CollectDerivatives(SimpleInterface):
     def _run_interface(self, runtime):
         ledger = with_sources(load_table(self.inputs.ledger_file))
         files = derived_files(self.inputs.derivative_files or ())
-        found = collect(ledger, files, self.inputs.atlas, self.inputs.min_clean_minutes)
+        found = collect(ledger, files, function_rule(self.inputs))
         visits = visit_table(ledger, found.broken)
         folder = Path(runtime.cwd)
         self._results |= _save_measures(folder, found.measures, visits, found.problems)

@@ -21,8 +21,8 @@ from workflows.compute.change import session_pairs
 from workflows.compute.pair_quality import flagged_pairs, pair_table, quality_table, scored_values
 from workflows.compute.problems import NOTE, Problem, problem_table
 from workflows.compute.visits import ordered_pairs, positioned_visits
+from workflows.interfaces.derived_files import derived_files
 from workflows.interfaces.derived_measures import (
-    derived_files,
     scan_quality,
     visit_table,
     with_sources,

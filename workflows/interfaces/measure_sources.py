@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from nipype.interfaces.base import (
-    BaseInterfaceInputSpec,
     File,
     InputMultiPath,
     SimpleInterface,
@@ -33,11 +32,12 @@ from bids_utils.readers.sources import read_source
 from bids_utils.sessions import OrderRule
 from workflows.compute.measures import MEASURE_COLUMNS, mean_connectivity
 from workflows.compute.problems import Problem
+from workflows.interfaces.derived_connectivity import FunctionRuleInputSpec, function_rule
+from workflows.interfaces.derived_files import derived_files
 from workflows.interfaces.derived_measures import (
     KEYS,
     Collected,
     collect,
-    derived_files,
     visit_table,
     with_sources,
 )
@@ -64,7 +64,7 @@ class Intake:
     sessions: tuple[str, ...] = ()
 
 
-class _CollectSourcesInputSpec(BaseInterfaceInputSpec):
+class _CollectSourcesInputSpec(FunctionRuleInputSpec):
     sources = traits.List(
         traits.Tuple(traits.Str, traits.Str), mandatory=True, desc="name and path of each source"
     )
@@ -77,7 +77,6 @@ class _CollectSourcesInputSpec(BaseInterfaceInputSpec):
     interval_days = traits.List(traits.Float, desc="planned days between sessions")
     derivative_files = InputMultiPath(File(exists=True), desc="own tables of the participants")
     ledger_file = File(exists=True, desc="ledger of all scans, if own derivatives are read too")
-    min_clean_minutes = traits.Float(0.0, usedefault=True, desc="least clean time (minutes)")
 
 
 class CollectSources(SimpleInterface):
@@ -118,7 +117,7 @@ def after_own(
     """
     ledger = with_sources(load_table(inputs.ledger_file))
     files = derived_files(inputs.derivative_files or ())
-    own = collect(ledger, files, inputs.atlas, inputs.min_clean_minutes)
+    own = collect(ledger, files, function_rule(inputs))
     measures, doubled = _joined([own.measures, found.measures])
     joined = pd.concat([visit_table(ledger, own.broken), visits], ignore_index=True)
     used = (joined["status"] == "used").rank(ascending=False, method="dense")

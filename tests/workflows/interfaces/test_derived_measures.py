@@ -5,14 +5,20 @@ import pandas as pd
 import pytest
 
 from bids_utils.derivatives import write_table
-from workflows.interfaces.derived_measures import collect, derived_files, visit_table, with_sources
+from workflows.compute.connectivity_measures import Grouping
+from workflows.interfaces.derived_connectivity import FunctionRule
+from workflows.interfaces.derived_files import derived_files
+from workflows.interfaces.derived_measures import collect, scan_quality, visit_table, with_sources
 
 
-def write_run(folder, run, z, minutes, fd_mean):
-    matrix = pd.DataFrame([[np.nan, z], [z, np.nan]], columns=["a", "b"])
-    write_table(matrix, folder / f"{run}_atlas-A_stat-pearsoncorrelation_relmat.tsv")
-    quality = {"fd_mean": [fd_mean], "tsnr": [50.0], "clean_minutes": [minutes]}
+def write_run(folder, run, minutes, fd_mean, **more):
+    quality = {"fd_mean": [fd_mean], "tsnr": [50.0], "clean_minutes": [minutes], **more}
     write_table(pd.DataFrame(quality), folder / f"{run}_desc-qc_bold.tsv")
+
+
+def write_matrix(folder, session, z, kind="pearsoncorrelation", columns="ab"):
+    matrix = pd.DataFrame([[np.nan, z], [z, np.nan]], columns=list(columns))
+    write_table(matrix, folder / f"{session}_atlas-A_stat-{kind}_relmat.tsv")
 
 
 def ledger_of(*runs):
@@ -26,18 +32,22 @@ def ledger_of(*runs):
 
 @pytest.fixture
 def read(tmp_path):
-    def read_runs(ledger):
+    def read_runs(ledger, **asked):
         files = derived_files(tmp_path.glob("*.tsv"))
-        return collect(with_sources(ledger), files, "A", 4.0)
+        return collect(with_sources(ledger), files, FunctionRule("A", 4.0, **asked))
 
     return read_runs
 
 
-def test_runs_of_a_session_are_averaged_by_their_clean_minutes(tmp_path, read):
-    runs = ["sub-01_ses-pre_task-rest_run-1", "sub-01_ses-pre_task-rest_run-2"]
-    write_run(tmp_path, runs[0], 0.2, 6.0, 0.1)
-    write_run(tmp_path, runs[1], 0.6, 18.0, 0.3)
-    found = read(ledger_of(*runs))
+REST = "sub-01_ses-pre_task-rest"
+RUNS = [f"{REST}_run-1", f"{REST}_run-2"]
+
+
+def test_runs_of_a_session_have_one_matrix_and_their_time_is_summed(tmp_path, read):
+    write_run(tmp_path, RUNS[0], 6.0, 0.1)
+    write_run(tmp_path, RUNS[1], 18.0, 0.3)
+    write_matrix(tmp_path, REST, 0.5)
+    found = read(ledger_of(*RUNS))
     np.testing.assert_allclose(found.edges, [[0.5]])
     values = found.measures.set_index(["measure", "region"])["value"]
     assert values["mean_connectivity", "b"] == pytest.approx(0.5)
@@ -46,48 +56,120 @@ def test_runs_of_a_session_are_averaged_by_their_clean_minutes(tmp_path, read):
     assert found.scans["clean_minutes"].tolist() == [24]
 
 
-def test_tasks_are_never_averaged_with_each_other(tmp_path, read):
-    runs = ["sub-01_ses-pre_task-rest", "sub-01_ses-pre_task-faces"]
-    write_run(tmp_path, runs[0], 0.2, 6.0, 0.1)
-    write_run(tmp_path, runs[1], 0.6, 6.0, 0.1)
+def test_the_edges_are_those_that_are_asked_for(tmp_path, read):
+    write_run(tmp_path, REST, 6.0, 0.1)
+    write_matrix(tmp_path, REST, 0.5)
+    write_matrix(tmp_path, REST, 0.125, "partialcorrelation")
+    np.testing.assert_array_equal(read(ledger_of(REST)).edges, [[0.5]])
+    np.testing.assert_array_equal(read(ledger_of(REST), connectivity="partial").edges, [[0.125]])
+
+
+def test_networks_and_circuits_become_measures_of_each_session(tmp_path, read):
+    sessions = [f"sub-01_ses-{label}_task-rest" for label in ("pre", "post")]
+    for session, z in zip(sessions, (0.5, 0.25), strict=True):
+        write_run(tmp_path, session, 6.0, 0.1)
+        write_matrix(tmp_path, session, z)
+    grouping = Grouping({"a": "X", "b": "Y"}, {"loop": (("a",), ("b",))})
+    found = read(ledger_of(*sessions), grouping=grouping).measures
+    values = found.set_index(["session_id", "measure", "region"])
+    for session, z in (("pre", 0.5), ("post", 0.25)):
+        for row in (("between_network", "X-Y"), ("circuit", "loop")):
+            assert values.loc[(session, *row), ["value", "unit", "atlas"]].tolist() == [z, "z", "A"]
+        assert values.loc[(session, "modularity", "brain"), "qc"] == "missing"
+
+
+def test_tasks_are_never_joined_with_each_other(tmp_path, read):
+    runs = [REST, "sub-01_ses-pre_task-faces"]
+    for run, z in zip(runs, (0.2, 0.6), strict=True):
+        write_run(tmp_path, run, 6.0, 0.1)
+        write_matrix(tmp_path, run, z)
     found = read(ledger_of(*runs))
     assert found.scans["modality"].tolist() == ["bold_rest", "bold_faces"]
     np.testing.assert_allclose(found.edges, [[0.2], [0.6]])
 
 
-def test_a_short_run_is_left_out_and_the_other_one_used(tmp_path, read):
-    runs = ["sub-01_ses-pre_task-rest_run-1", "sub-01_ses-pre_task-rest_run-2"]
-    write_run(tmp_path, runs[0], 0.2, 3.5, 0.1)
-    write_run(tmp_path, runs[1], 0.6, 8.0, 0.3)
-    found = read(ledger_of(*runs))
-    np.testing.assert_allclose(found.edges, [[0.6]])
-    assert found.problems[0].what == "3.5 clean minutes, 4 needed"
-    assert "run-1" in found.problems[0].where
+def test_short_runs_are_enough_together_or_not(tmp_path, read):
+    write_matrix(tmp_path, REST, 0.6)
+    write_run(tmp_path, RUNS[0], 2.5, 0.1)
+    write_run(tmp_path, RUNS[1], 2.0, 0.3)
+    np.testing.assert_allclose(read(ledger_of(*RUNS)).edges, [[0.6]])
+    found = read(ledger_of(RUNS[0]))
+    assert found.broken["01", "pre", "bold"] == "2.5 clean minutes, 4 needed"
+    assert len(found.edges) == len(found.measures) == 0
 
 
 def test_a_run_marked_unusable_is_left_out_with_its_reason(tmp_path, read):
-    run = "sub-01_ses-pre_task-rest"
-    write_run(tmp_path, run, 0.2, 6.0, 0.1)
-    quality = {"fd_mean": [0.1], "tsnr": [50.0], "clean_minutes": [6.0], "usable": [False]}
-    quality = pd.DataFrame(quality).assign(reason="1 regions are covered, 2 needed")
-    write_table(quality, tmp_path / f"{run}_desc-qc_bold.tsv")
-    found = read(ledger_of(run))
-    assert found.broken["01", "pre", "bold"] == "no usable run: 1 regions are covered, 2 needed"
-    assert len(found.edges) == len(found.measures) == 0
+    reason = "1 regions are covered, 2 needed"
+    write_run(tmp_path, RUNS[0], 6.0, 0.1, usable=[False], reason=reason)
+    write_run(tmp_path, RUNS[1], 7.0, 0.3, usable=[True], reason="n/a")
+    write_matrix(tmp_path, REST, 0.6)
+    found = read(ledger_of(*RUNS))
+    assert found.scans["clean_minutes"].tolist() == [7]
+    assert found.problems[0].what == reason
+    assert "run-1" in found.problems[0].where
+    alone = read(ledger_of(RUNS[0]))
+    assert alone.broken["01", "pre", "bold"] == f"no usable run: {reason}"
+
+
+def test_a_matrix_without_values_is_no_connectivity(tmp_path, read):
+    write_run(tmp_path, REST, 6.0, 0.1)
+    write_matrix(tmp_path, REST, np.nan)
+    text = "connectivity of task-rest has no values; its JSON says why"
+    assert read(ledger_of(REST)).broken == {("01", "pre", "bold"): text}
+
+
+def test_local_activity_is_weighted_by_clean_minutes(tmp_path, read):
+    write_matrix(tmp_path, REST, 0.6)
+    for run, minutes, alff in ((RUNS[0], 6.0, [1.0, 2.0]), (RUNS[1], 18.0, [5.0, np.nan])):
+        write_run(tmp_path, run, minutes, 0.1)
+        local = pd.DataFrame({"region": ["a", "b"], "alff": alff, "falff": 0.5, "reho": 0.25})
+        write_table(local, tmp_path / f"{run}_atlas-A_desc-local_bold.tsv")
+    values = read(ledger_of(*RUNS)).measures.set_index(["measure", "region"])
+    assert values.loc[("alff", "a"), ["value", "unit"]].tolist() == [4, "%/Hz^0.5"]
+    assert values.loc[("alff", "b"), "value"] == 2
+    assert values.loc[("reho", "b"), "value"] == 0.25
+
+
+def test_contrasts_of_a_task_have_errors_and_need_no_connectivity(tmp_path, read):
+    write_run(tmp_path, REST, 3.0, 0.1)
+    rows = {
+        "contrast": ["fear", "fear", "gppi_fear_seed", "gppi_fear_seed"],
+        "region": ["b", "a", "b", "a"],
+        "effect": [0.5, np.nan, -0.1, 0.2],
+        "variance": [0.04, np.nan, 0.01, 0.09],
+        "unit": ["%", "%", "1", "1"],
+    }
+    write_table(pd.DataFrame(rows), tmp_path / f"{REST}_atlas-A_desc-contrasts_bold.tsv")
+    found = read(ledger_of(REST))
+    values = found.measures.set_index(["measure", "region"])[["value", "standard_error", "unit"]]
+    assert values.loc[("contrast_fear", "b")].tolist() == [0.5, 0.2, "%"]
+    assert values.loc[("gppi_fear_seed", "a")].tolist() == pytest.approx([0.2, 0.3, "1"])
+    assert np.isnan(values.loc[("contrast_fear", "a"), "value"])
+    assert len(found.edges) == 0
+    assert not found.broken
+    assert found.problems[0].what == "no connectivity: 3.0 clean minutes, 4 needed"
 
 
 def test_other_regions_than_the_rest_make_a_scan_unusable(tmp_path, read):
     runs = [f"sub-01_ses-{label}_task-rest" for label in ("pre", "post", "fu")]
     for run in runs:
-        write_run(tmp_path, run, 0.2, 6.0, 0.1)
-    odd = pd.DataFrame([[np.nan, 0.1], [0.1, np.nan]], columns=["a", "c"])
-    write_table(odd, tmp_path / f"{runs[1]}_atlas-A_stat-pearsoncorrelation_relmat.tsv")
+        write_run(tmp_path, run, 6.0, 0.1)
+        write_matrix(tmp_path, run, 0.2, columns="ac" if run == runs[1] else "ab")
     found = read(ledger_of(*runs))
     assert found.regions == ("a", "b")
     assert set(found.scans["session_id"]) == {"pre", "fu"}
     assert found.broken == {
         ("01", "post", "bold"): "its connectivity has other regions than most scans"
     }
+
+
+def test_quality_is_averaged_over_runs_but_time_and_volumes_are_summed(tmp_path):
+    write_run(tmp_path, RUNS[0], 3.0, 0.1, n_volumes=100, boundary_cost=[np.nan], usable=[False])
+    write_run(tmp_path, RUNS[1], 6.0, 0.3, n_volumes=200, boundary_cost=0.5, usable=[True])
+    files = derived_files(tmp_path.glob("*.tsv"))
+    found = scan_quality(with_sources(ledger_of(*RUNS)), files).set_index("metric")["value"]
+    expected = {"n_volumes": 300, "fd_mean": 0.2, "clean_minutes": 9, "boundary_cost": 0.5}
+    assert found.to_dict() == pytest.approx(expected | {"tsnr": 50})
 
 
 def test_visits_tell_used_excluded_and_broken_apart():

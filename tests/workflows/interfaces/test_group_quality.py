@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from bids_utils.derivatives import read_table, write_table
-from workflows.interfaces.derived_measures import derived_files, scan_quality, with_sources
+from workflows.interfaces.derived_files import derived_files
+from workflows.interfaces.derived_measures import scan_quality, with_sources
 from workflows.interfaces.group_quality import CohortQuality, flagged_ledger
 
 COLUMNS = ["participant_id", "session_id", "modality", "run", "status", "reason"]

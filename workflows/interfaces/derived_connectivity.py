@@ -1,0 +1,211 @@
+"""Reading what a participant's BOLD runs of one session and task gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from nipype.interfaces.base import BaseInterfaceInputSpec, TraitedSpec, traits
+
+from bids_utils.errors import DatasetError
+from workflows.compute.connectivity_measures import Grouping, connectivity_measures
+from workflows.compute.measures import average_runs, edge_vector, measure_rows
+from workflows.compute.problems import Problem
+from workflows.interfaces.derived_files import (
+    DerivedFiles,
+    ScanKey,
+    Source,
+    numbers,
+    session_source,
+)
+
+QUALITY_UNITS = {"fd_mean": "mm", "tsnr": "ratio", "clean_minutes": "min"}
+LOCAL_UNITS = {"alff": "%/Hz^0.5", "falff": "1", "reho": "1"}
+STATISTICS = {"correlation": "pearsoncorrelation", "partial": "partialcorrelation"}
+CONTRAST_COLUMNS = ("contrast", "region", "effect", "variance", "unit")
+PPI = "gppi_"
+
+
+@dataclass(frozen=True)
+class FunctionRule:
+    """What is asked of the BOLD runs of a session.
+
+    `min_clean_minutes` of all usable runs together; `connectivity` (correlation or partial) are
+    the edges that are tested; networks and circuits of the regions.
+    """
+
+    atlas: str
+    min_clean_minutes: float
+    connectivity: str = "correlation"
+    grouping: Grouping = field(default_factory=Grouping)
+
+
+class FunctionRuleInputSpec(BaseInterfaceInputSpec):
+    """Fields of nodes that read what the BOLD runs gave, see FunctionRule."""
+
+    min_clean_minutes = traits.Float(
+        0.0, usedefault=True, desc="least clean time of all runs of a session together, min"
+    )
+    connectivity = traits.Enum(*STATISTICS, usedefault=True, desc="edges that are tested")
+    networks = traits.Dict(
+        traits.Str, traits.Str, {}, usedefault=True, desc="network of each region that has one"
+    )
+    circuits = traits.Dict(
+        traits.Str,
+        traits.List(traits.List(traits.Str)),
+        {},
+        usedefault=True,
+        desc="sources and targets of each circuit",
+    )
+
+
+def function_rule(inputs: TraitedSpec) -> FunctionRule:
+    """What the inputs of a node ask of the BOLD runs of a session."""
+    circuits = {name: (tuple(one), tuple(two)) for name, (one, two) in inputs.circuits.items()}
+    return FunctionRule(
+        inputs.atlas,
+        inputs.min_clean_minutes,
+        inputs.connectivity,
+        Grouping(dict(inputs.networks), circuits),
+    )
+
+
+@dataclass(frozen=True)
+class Connectivity:
+    """Fisher z of one session, n_regions x n_regions, and the time it is from, in minutes."""
+
+    regions: tuple[str, ...]
+    matrix: np.ndarray
+    clean_minutes: float
+
+
+@dataclass(frozen=True)
+class BoldMeasures:
+    """Rows of measures, connectivity (None: it cannot be used) and what was left out."""
+
+    tables: tuple[pd.DataFrame, ...]
+    connectivity: Connectivity | None
+    problems: tuple[Problem, ...]
+
+
+def read_function(
+    key: ScanKey, sources: Iterable[Source], files: DerivedFiles, rule: FunctionRule
+) -> BoldMeasures:
+    """Measures of the usable runs of one session and task.
+
+    Raises
+    ------
+    DatasetError
+        No run is usable, a table is missing or broken, or there is neither enough time for
+        connectivity nor a model of the task.
+    """
+    quality, problems = _usable_runs(key, sources, files)
+    runs = list(quality)
+    table = np.array([list(row) for row in quality.values()], dtype=float)
+    minutes = table[:, -1]
+    mean = dict(zip(QUALITY_UNITS, average_runs(table, minutes), strict=True))
+    mean["clean_minutes"] = minutes.sum()
+    tables = [
+        measure_rows(key, name, unit, pd.Series({"brain": mean[name]}))
+        for name, unit in QUALITY_UNITS.items()
+    ]
+    tables += _local(key, dict(zip(runs, minutes, strict=True)), files, rule.atlas)
+    contrasts = list(_contrasts(key, session_source(runs[0]), files, rule.atlas))
+    if minutes.sum() >= rule.min_clean_minutes:
+        edges = _connectivity(session_source(runs[0]), files, rule, float(minutes.sum()))
+        return BoldMeasures((*tables, *contrasts), edges, problems)
+    reason = f"{minutes.sum():.1f} clean minutes, {rule.min_clean_minutes:g} needed"
+    if not contrasts:
+        raise DatasetError(reason)
+    where = " ".join(f"{kind}-{label}" for kind, label in zip(("sub", "ses"), key, strict=False))
+    short = Problem(f"no connectivity: {reason}", f"{where} {key[2]}", "its task model is used")
+    return BoldMeasures((*tables, *contrasts), None, (*problems, short))
+
+
+def connectivity_rows(
+    scans: list[tuple[ScanKey, Connectivity]], rule: FunctionRule
+) -> Iterator[pd.DataFrame]:
+    """Rows of what follows from the matrices, one participant and modality at a time."""
+    people: dict[tuple[str, str], list[tuple[ScanKey, Connectivity]]] = {}
+    for key, edges in scans:
+        people.setdefault((key[0], key[2]), []).append((key, edges))
+    for own in people.values():
+        matrices = np.array([edges.matrix for _, edges in own])
+        table = connectivity_measures(matrices, own[0][1].regions, rule.grouping)
+        for (measure, unit), rows in table.groupby(["measure", "unit"], sort=False):
+            named = rows.set_index("region")
+            for place, (key, _) in enumerate(own):
+                yield measure_rows(key, measure, unit, named[place], rule.atlas)
+
+
+def _usable_runs(
+    key: ScanKey, sources: Iterable[Source], files: DerivedFiles
+) -> tuple[dict[Source, pd.Series], tuple[Problem, ...]]:
+    """Quality of the usable runs, and a problem for each other one."""
+    usable: dict[Source, pd.Series] = {}
+    problems = []
+    for source in sources:
+        row = files.read(source, "desc-qc_bold", tuple(QUALITY_UNITS)).iloc[0]
+        quality = numbers(row[list(QUALITY_UNITS)])
+        reason = "" if str(row.get("usable", True)) != "False" else str(row["reason"])
+        reason = reason or ("" if quality["clean_minutes"] > 0 else "no clean minutes")
+        if not reason:
+            usable[source] = quality
+            continue
+        where = f"sub-{key[0]} ses-{key[1]} {_shown(source)}"
+        problems.append(Problem(reason, where, "the run is left out; see its quality table"))
+    if not usable:
+        raise DatasetError(f"no usable run: {problems[0].what}")
+    return usable, tuple(problems)
+
+
+def _local(
+    key: ScanKey, minutes: Mapping[Source, float], files: DerivedFiles, atlas: str
+) -> Iterator[pd.DataFrame]:
+    """Local activity, the mean of the runs that have it, weighted by their clean minutes."""
+    kind, names = f"atlas-{atlas}_desc-local_bold", list(LOCAL_UNITS)
+    runs = [source for source in minutes if files.has(source, kind)]
+    if not runs:
+        return
+    tables = [files.read(run, kind, ("region", *names)).set_index("region")[names] for run in runs]
+    values = np.array([table.apply(numbers).to_numpy() for table in tables])
+    means = average_runs(values, np.array([minutes[run] for run in runs]))
+    for name, column in zip(names, means.T, strict=True):
+        yield measure_rows(key, name, LOCAL_UNITS[name], pd.Series(column, tables[0].index), atlas)
+
+
+def _contrasts(
+    key: ScanKey, source: Source, files: DerivedFiles, atlas: str
+) -> Iterator[pd.DataFrame]:
+    """Contrasts of the task, and their coupling with seeds, if there is a model of it."""
+    kind = f"atlas-{atlas}_desc-contrasts_bold"
+    if not files.has(source, kind):
+        return
+    table = files.read(source, kind, CONTRAST_COLUMNS)
+    for name, rows in table.groupby("contrast", sort=False):
+        named = rows.set_index("region")
+        error = np.sqrt(numbers(named["variance"])).rename("standard_error").to_frame()
+        measure = name if str(name).startswith(PPI) else f"contrast_{name}"
+        unit = str(named["unit"].iloc[0])
+        yield measure_rows(key, measure, unit, numbers(named["effect"]), atlas, error)
+
+
+def _connectivity(
+    source: Source, files: DerivedFiles, rule: FunctionRule, minutes: float
+) -> Connectivity:
+    kind = f"atlas-{rule.atlas}_stat-{STATISTICS[rule.connectivity]}_relmat"
+    table = files.read(source, kind)
+    matrix = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
+    try:
+        edges = edge_vector(matrix)
+    except ValueError as error:
+        raise DatasetError(f"connectivity of {_shown(source)}: {error}") from error
+    if not np.isfinite(edges).any():
+        raise DatasetError(f"connectivity of {_shown(source)} has no values; its JSON says why")
+    return Connectivity(tuple(str(name) for name in table.columns), matrix, minutes)
+
+
+def _shown(source: Source) -> str:
+    return " ".join(f"{key}-{label}" for key, label in sorted(source) if key not in ("sub", "ses"))
