@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from workflows.compute.confounds import BLOCK_VOXELS
+
 HALF = 0.5
 MOST_VARIABLE_PCT = 2
-BLOCK_VOXELS = 20_000
 MASK_NAMES = {"c": "CSF", "w": "WM", "a": "combined"}
 PREFIX_OF_MASK = {mask: f"{letter}_comp_cor_" for letter, mask in MASK_NAMES.items()}
 SOURCES = {

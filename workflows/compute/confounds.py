@@ -12,6 +12,7 @@ from workflows.compute.motion import MOTION_COLUMNS, framewise_displacement
 TISSUE_COLUMNS = ("csf", "white_matter", "global_signal")
 TERMS = ("", "_derivative1", "_power2", "_derivative1_power2")
 STEADY_STATE_VOLUMES = 50
+BLOCK_VOXELS = 20_000
 COMPCOR_HIGH_PASS_HZ = 1 / 128
 
 
@@ -39,18 +40,22 @@ def dvars(voxels):
     -------
     std_dvars, dvars : (n_volumes,) arrays
     """
-    scaled = np.asarray(voxels, dtype=float) * (1000 / np.median(voxels))
-    upper, lower = np.percentile(scaled, [75, 25], axis=1, method="lower")
-    spread = (upper - lower) / 1.349
-    scaled, spread = scaled[spread > 0], spread[spread > 0]
-    if not len(scaled):
+    scale, n_voxels, expected = 1000 / np.median(voxels), 0, 0.0
+    squares = np.zeros(voxels.shape[1] - 1)
+    for start in range(0, len(voxels), BLOCK_VOXELS):
+        scaled = np.asarray(voxels[start : start + BLOCK_VOXELS], dtype=float) * scale
+        upper, lower = np.percentile(scaled, [75, 25], axis=1, method="lower")
+        spread = (upper - lower) / 1.349
+        scaled, spread = scaled[spread > 0], spread[spread > 0]
+        centred = scaled - scaled.mean(axis=1, keepdims=True)
+        lagged = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
+        expected += (np.sqrt(2 * (1 - lagged)) * spread).sum()
+        squares += (np.diff(scaled, axis=1) ** 2).sum(axis=0)
+        n_voxels += len(scaled)
+    if not n_voxels:
         raise ValueError("voxels: no voxel varies over time")
-    centred = scaled - scaled.mean(axis=1, keepdims=True)
-    lagged = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
-    expected = (np.sqrt(2 * (1 - lagged)) * spread).mean()
-    plain = np.sqrt((np.diff(scaled, axis=1) ** 2).mean(axis=0))
-    plain = np.concatenate([[np.nan], plain])
-    return plain / expected, plain
+    plain = np.concatenate([[np.nan], np.sqrt(squares / n_voxels)])
+    return plain / (expected / n_voxels), plain
 
 
 def expand(table):

@@ -112,6 +112,14 @@ def test_voxels_without_variance_or_values_change_nothing():
     np.testing.assert_allclose(both[1].shares, both[0].shares)
 
 
+def test_components_do_not_depend_on_how_many_voxels_are_read_at_once(monkeypatch):
+    voxels, cosines = noisy_voxels(), slow_cosines(140, Timing(TR_S))
+    whole, chosen = course_products(voxels, cosines), most_variable(voxels)
+    monkeypatch.setattr("workflows.compute.compcor.BLOCK_VOXELS", 50)
+    np.testing.assert_allclose(course_products(voxels, cosines), whole, atol=1e-9)
+    np.testing.assert_array_equal(most_variable(voxels), chosen)
+
+
 def test_an_empty_mask_has_no_components():
     cosines = slow_cosines(30, Timing(2.0))
     found = components(np.empty((0, 30)), cosines)

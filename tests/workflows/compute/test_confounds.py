@@ -62,6 +62,13 @@ def test_dvars_is_that_of_nipype(tmp_path, monkeypatch):
     assert np.isnan([ours[0][0], ours[1][0]]).all()
 
 
+def test_dvars_does_not_depend_on_how_many_voxels_are_read_at_once(monkeypatch):
+    voxels = series_of(40, np.random.default_rng(4))
+    whole = dvars(voxels)
+    monkeypatch.setattr("workflows.compute.confounds.BLOCK_VOXELS", 7)
+    np.testing.assert_allclose(dvars(voxels), whole, rtol=1e-12)
+
+
 def test_dvars_of_a_constant_brain_is_refused():
     with pytest.raises(ValueError, match="no voxel varies"):
         dvars(np.full((5, 20), 3.0))
