@@ -141,45 +141,34 @@ def init_connectivity_wf(
 ) -> Workflow:
     """Confounds, regional series, connectivity and quality of a realigned run.
 
-    Inputs: preproc_bold_file, parameters_file, bold_mask_file, bold_dseg_file, bold_atlas_file,
-    whole_atlas_file, atlas_labels_file, registration_dice, boundary_cost.
+    Inputs: preproc_bold_file, parameters_file, n_dummy, bold_mask_file, bold_dseg_file,
+    bold_atlas_file, whole_atlas_file, atlas_labels_file, and REGISTRATION_FIELDS.
     Outputs: the tables of `init_bold_wf`, and carpet_file.
     """
-    tr_s = run.repetition_time_s
     inputnode = Node(IdentityInterface(CONNECTIVITY_INPUTS), "inputnode")
     outputnode = Node(IdentityInterface(TABLE_FIELDS), "outputnode")
-    confounds = Node(
-        GatherConfounds(
-            repetition_time_s=tr_s,
-            high_pass_hz=settings.high_pass_hz,
-            fd_threshold_mm=settings.fd_threshold_mm,
-        ),
-        "confounds",
-        mem_gb=SERIES_GB,
-    )
-    regions = Node(RegionSeries(min_coverage=settings.min_coverage), "regions", mem_gb=SERIES_GB)
     denoising = _denoising(run, settings)
+    told = {name: denoising[name] for name in CONFOUND_OPTIONS}
+    confounds = Node(GatherConfounds(**told), "confounds", mem_gb=SERIES_GB)
     clean = Node(CleanSeries(censored=settings.censored, **denoising), "clean")
-    local = Node(
-        LocalActivity(min_coverage=settings.min_coverage, **denoising), "local", mem_gb=SERIES_GB
-    )
+    covered = {"min_coverage": settings.min_coverage}
+    regions = Node(RegionSeries(**covered), "regions", mem_gb=SERIES_GB)
+    local = Node(LocalActivity(**covered, **denoising), "local", mem_gb=SERIES_GB)
     connect = Node(ConnectSession(min_clean_minutes=settings.min_clean_minutes), "connect")
-    quality = Node(BoldQuality(repetition_time_s=tr_s), "quality")
-    carpet = Node(Carpet(repetition_time_s=tr_s), "carpet", mem_gb=SERIES_GB)
+    quality = Node(BoldQuality(repetition_time_s=run.repetition_time_s), "quality")
+    carpet = Node(Carpet(**denoising), "carpet", mem_gb=SERIES_GB)
+    users = (clean, local, quality, carpet)
     series = [("preproc_bold_file", "in_file"), ("bold_mask_file", "mask_file")]
     tissues = ("bold_dseg_file", "dseg_file")
     atlas = [("bold_atlas_file", "atlas_file"), *_same("whole_atlas_file", "atlas_labels_file")]
     workflow = Workflow(name)
     workflow.connect(
         [
-            (inputnode, confounds, [*series, tissues, *_same("parameters_file")]),
+            (inputnode, confounds, [*series, tissues, *_same("parameters_file", "n_dummy")]),
             (inputnode, regions, [*series, *atlas]),
             (inputnode, carpet, [*series, tissues]),
-            (inputnode, quality, _same("registration_dice", "boundary_cost")),
-            (confounds, carpet, _same("confounds_file")),
-            (confounds, clean, _same("confounds_file")),
-            (confounds, local, _same("confounds_file")),
-            (confounds, quality, _same("confounds_file")),
+            (inputnode, quality, _same("n_dummy", *REGISTRATION_FIELDS)),
+            *((confounds, user, _same("confounds_file")) for user in users),
             (inputnode, local, [*series, atlas[0]]),
             (regions, local, _same("coverage_file")),
             (regions, clean, _same("means_file")),
@@ -241,7 +230,7 @@ def init_bold_wf(run: BoldRun, settings: Settings, name: str = "bold_wf") -> Wor
             (inputnode, space, _into("bold_file", *TEMPLATE_FIELDS)),
             (realign, space, _through("boldref_file", "head_mask_file", "brain_file")),
             (inputnode, connectivity, _into("atlas_labels_file")),
-            (realign, connectivity, _through("preproc_bold_file", "parameters_file")),
+            (realign, connectivity, _through("preproc_bold_file", "parameters_file", "n_dummy")),
             (space, connectivity, _through(*SPACE_TO_CONNECTIVITY)),
             (realign, outputnode, _out_of(*image_fields)),
             (space, outputnode, _out_of(*space_fields)),
@@ -251,17 +240,29 @@ def init_bold_wf(run: BoldRun, settings: Settings, name: str = "bold_wf") -> Wor
     return workflow
 
 
+CONFOUND_OPTIONS = [
+    "repetition_time_s",
+    "high_pass_hz",
+    "fd_threshold_mm",
+    "std_dvars_threshold",
+]
+REGISTRATION_FIELDS = [
+    "registration_dice",
+    "boundary_cost",
+    "registration_kind",
+    "flip_cost_ratio",
+]
 SPACE_TO_CONNECTIVITY = [
     "bold_mask_file",
     "bold_dseg_file",
     "bold_atlas_file",
     "whole_atlas_file",
-    "registration_dice",
-    "boundary_cost",
+    *REGISTRATION_FIELDS,
 ]
 CONNECTIVITY_INPUTS = [
     "preproc_bold_file",
     "parameters_file",
+    "n_dummy",
     "atlas_labels_file",
     *SPACE_TO_CONNECTIVITY,
 ]
