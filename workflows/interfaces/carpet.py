@@ -63,7 +63,8 @@ class Carpet(SimpleInterface):
         _, dseg = read_array(inputs.dseg_file)
         rows, tissue = thinned_rows(series, np.where(mask, dseg, 0))
         confounds = read_table(Path(inputs.confounds_file))
-        shown = {name: confounds[name].to_numpy(dtype=float) for name in CURVES}
+        curves = confounds.reindex(columns=list(CURVES)).astype(float)
+        shown = {name: curves[name].to_numpy() for name in CURVES}
         if isdefined(inputs.strategy):
             shown |= after_denoising(rows, tissue, confounds, inputs)
         shown |= {"tissue": tissue, "repetition_time_s": inputs.repetition_time_s}

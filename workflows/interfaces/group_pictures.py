@@ -15,6 +15,7 @@ from nilearn.image import load_img, resample_to_img
 from bids_utils.errors import SettingsError
 from configs.atlases import HOME_SPACE, Atlas, chosen_atlas, find_atlas
 from configs.label_tables import read_label_table
+from workflows.compute.region_order import grouped_regions
 from workflows.compute.region_places import edge_matrix, edge_regions, region_centres
 from workflows.compute.term_words import measure_name, place_name, strongest
 from workflows.drawing.canvas import png_bytes
@@ -159,11 +160,16 @@ def _labelled(rows, chosen):
     return table.loc[order.sort_values(kind="stable").index]
 
 
-def matrix_picture(rows: pd.DataFrame) -> Picture:
-    """Estimates of all connections as a matrix."""
-    regions = edge_regions(rows)
+def matrix_picture(rows: pd.DataFrame, output_dir: Path | None = None) -> Picture:
+    """Estimates of all connections as a matrix, sorted by network where they are known."""
+    atlas = pictured_atlas(str(rows["atlas"].iloc[0]), output_dir)
+    table = pd.DataFrame() if atlas is None else read_label_table(atlas).set_index("name")
+    first_seen = edge_regions(rows)
+    places, groups = grouped_regions(table.reindex(first_seen))
+    regions = [first_seen[place] for place in places]
     values = edge_matrix(rows, regions, "estimate")
-    figure = region_matrix(values, regions, f"{rows['term'].iloc[0]} ({_unit(rows)})")
+    unit = f"{rows['term'].iloc[0]} ({_unit(rows)})"
+    figure = region_matrix(values, regions, unit, groups if len(set(groups)) > 1 else None)
     return Picture(
         embedded(png_bytes(figure)),
         f"Matrix of {len(regions)} by {len(regions)} regions coloured by {_title(rows)}",

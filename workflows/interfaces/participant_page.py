@@ -11,6 +11,7 @@ import pandas as pd
 from bids_utils.derivatives import read_table, write_text
 from bids_utils.errors import DatasetError
 from bids_utils.names import BidsName, parse_name
+from workflows.compute.pair_quality import BOLD_QUALITY, scored_values
 from workflows.interfaces.report_pages import cell_text, embedded_file, rendered
 
 
@@ -82,23 +83,58 @@ CAPTIONS = {
         "Good: few peaks above the dashed line, and no jump that stays.",
     ),
     "carpet": Caption(
-        "Signal over time",
-        "signal of many voxels over time, grouped by tissue",
-        "Good: fine grain without vertical stripes; stripes at motion peaks are artefacts.",
+        "Signal over time, before and after denoising",
+        "framewise displacement, DVARS, and the signal of many voxels over time, grouped by "
+        "tissue, as measured and after denoising",
+        "Good: after denoising there is fine grain without vertical stripes, also beside the "
+        "volumes that are left out (orange). Stripes that stay where the curves have peaks are "
+        "motion that was not removed. Each voxel is scaled to its own spread, before and after.",
     ),
     "connectivity": Caption(
         "Connectivity",
-        "matrix of Fisher z between all regions",
-        "Good: left and right partners are related, and the whole is not one colour.",
+        "matrix of Fisher z between all regions, sorted by network",
+        "Good: blocks along the diagonal, regions with their partners of the other side, and the "
+        "whole is not one colour. Grey: too little of the region was in the image.",
+    ),
+    "seeds": Caption(
+        "Seeds of the circuits",
+        "regions of the BOLD reference coloured by their connectivity with each seed",
+        "Orange: rise and fall together; purple: one falls as the other rises; no colour: the "
+        "seed itself (green edge), or too little signal. Good: both sides look alike.",
+    ),
+    "connectivitychange": Caption(
+        "Change of connectivity since the first session",
+        "matrix of the change of Fisher z between all regions, sorted by network",
+        "Orange: more, purple: less than in the first session. Two short scans of one person "
+        "differ a great deal without any change: read single cells only beyond what noise makes. "
+        "Whole rows or one colour everywhere speak for motion or lost signal.",
+    ),
+    "connectomechange": Caption(
+        "Largest changes of connectivity since the first session",
+        "the 15 connections that changed most, in three views of a brain",
+        "They are picked because they are the most extreme, so most of their size is noise. L is "
+        "the left of the participant.",
+    ),
+    "design": Caption(
+        "Design of the task",
+        "columns of the model of the task over time, and how they are correlated",
+        "Good: every condition has its own course, and no two of them are nearly the same.",
+    ),
+    "contrasts": Caption(
+        "Contrasts of the task",
+        "slices of the BOLD reference with the z values of each contrast in colour",
+        "Good: compact areas in grey matter where the task should act; a rim around the brain is "
+        "motion that follows the task.",
     ),
 }
 ANAT_ORDER = ("mask", "tissues", "mni", "atlas", "thickness")
-CHANGE_ORDER = ("volumechange", "thicknesschange")
-RUN_ORDER = ("edges", "motion", "carpet", "connectivity")
+CHANGE_ORDER = ("volumechange", "thicknesschange", "connectivitychange", "connectomechange")
+RUN_ORDER = ("edges", "motion", "carpet", "connectivity", "seeds", "design", "contrasts")
+BOLD_TABLE = "ses-*/func/*_desc-qc_bold.tsv"
 QUALITY_TABLES = (
     "anat/*_qc.tsv",
     "ses-*/anat/*_desc-quality_T1w.tsv",
-    "ses-*/func/*_desc-qc_bold.tsv",
+    BOLD_TABLE,
 )
 
 
@@ -153,7 +189,7 @@ def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ())
             for desc in CHANGE_ORDER
             for item in in_time_order(_of(found, desc), order)
         ],
-        runs=run_sections(found, order),
+        runs=run_sections(found, order, run_notes(folder)),
         quality=quality_tables(folder, order),
     )
     target = output_dir / f"sub-{participant}.html"
@@ -210,15 +246,40 @@ def in_time_order(found: list[_Found], order: list[str]) -> list[_Found]:
     return sorted(found, key=lambda item: place.get(f"ses-{item.name.get('ses')}", len(order)))
 
 
-def run_sections(found: list[_Found], order: list[str]) -> list[dict[str, object]]:
-    """Pictures of each BOLD run, runs in time order."""
+def run_sections(
+    found: list[_Found], order: list[str], notes: dict[str, list[str]]
+) -> list[dict[str, object]]:
+    """Pictures of each BOLD run and what is to be noted, runs in time order."""
     runs: dict[str, list[_Found]] = {}
-    for item in in_time_order([f for f in found if f.name.suffix == "bold"], order):
+    for item in in_time_order([f for f in found if f.name.get("desc") in RUN_ORDER], order):
         runs.setdefault(run_title(item.name), []).append(item)
     return [
-        {"title": title, "pictures": [_picture(f) for desc in RUN_ORDER for f in _of(part, desc)]}
+        {
+            "title": title,
+            "notes": notes.get(title, []),
+            "pictures": [_picture(f) for desc in RUN_ORDER for f in _of(part, desc)],
+        }
         for title, part in runs.items()
     ]
+
+
+def run_notes(folder: Path) -> dict[str, list[str]]:
+    """What is not plausible, or why a run is not used, by the title of each BOLD run."""
+    notes = {}
+    for path in sorted(folder.glob(BOLD_TABLE)):
+        name, table = parse_name(path.name), read_table(path, text_columns=("usable", "reason"))
+        if name is not None and len(table):
+            notes[run_title(name)] = _notes_of(table.iloc[0])
+    return notes
+
+
+def _notes_of(row: pd.Series) -> list[str]:
+    names = [measure.name for measure in BOLD_QUALITY if measure.name in row]
+    values = pd.DataFrame({"metric": names, "value": pd.to_numeric(row[names], errors="coerce")})
+    scored = scored_values(values.assign(participant_id="", session_id="", modality="bold"))
+    said = [flag for flag in scored["flag"] if flag]
+    unused = isinstance(row.get("usable"), str) and row["usable"] == "false"
+    return [f"not used: {row['reason']}", *said] if unused else said
 
 
 def run_title(name: BidsName) -> str:

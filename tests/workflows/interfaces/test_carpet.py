@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_utils.derivatives import write_table
+from bids_utils.derivatives import read_table, write_table
 from workflows.compute.denoise import nuisance_design, project_out
 from workflows.compute.motion import MOTION_COLUMNS
 from workflows.interfaces.carpet import Carpet
@@ -76,6 +76,16 @@ def test_without_limits_no_volume_is_left_out(run):
     saved = np.load(file)
     assert not saved["censored"].any()
     assert str(saved["how"]) == "24P, above 0.01 Hz"
+
+
+def test_a_table_without_dvars_has_the_other_curve(run, tmp_path):
+    table = read_table(tmp_path / "confounds.tsv")
+    write_table(table.drop(columns="std_dvars"), tmp_path / "confounds.tsv")
+    file, *_ = run()
+    _, course, _ = carpets_of(np.load(file), None)
+    assert np.isnan(course.std_dvars).all()
+    assert course.displacement_mm[7] == 0.6
+    CarpetFigure(carpet_file=file).run(cwd=str(tmp_path))
 
 
 def test_without_a_strategy_there_is_the_raw_signal_alone(run, tmp_path):

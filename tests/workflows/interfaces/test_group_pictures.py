@@ -9,7 +9,14 @@ import pytest
 
 from bids_utils.derivatives import write_table
 from configs.atlases import find_atlas
-from workflows.interfaces.group_pictures import brain_map, pictured_atlas, standard_brain
+from workflows.compute.measures import edge_labels
+from workflows.interfaces import group_pictures
+from workflows.interfaces.group_pictures import (
+    brain_map,
+    matrix_picture,
+    pictured_atlas,
+    standard_brain,
+)
 
 HOME = "tpl-MNI152NLin2009aSym_atlas-Mine"
 LEFT_MM, RIGHT_MM = (-30, 0, 10), (30, 0, 10)
@@ -82,3 +89,24 @@ def test_results_of_other_tools_use_the_atlas_of_that_name(tmp_path):
     write_settings(tmp_path, "MNI152NLin2009aSym")
     assert pictured_atlas("DesikanKilliany", tmp_path) == find_atlas("DesikanKilliany")
     assert pictured_atlas("Unheard", tmp_path) is None
+
+
+def test_a_matrix_is_sorted_by_the_networks_of_the_atlas(monkeypatch):
+    drawn = []
+    draw = group_pictures.region_matrix
+    monkeypatch.setattr(
+        group_pictures, "region_matrix", lambda *inputs: drawn.append(inputs) or draw(*inputs)
+    )
+    regions = ["lh_cuneus", "lh_precuneus", "rh_cuneus"]
+    rows = edge_labels(regions).assign(
+        atlas="DesikanKilliany", term="mean", measure="connectivity", unit="z"
+    )
+    picture = matrix_picture(rows.assign(estimate=[0.1, 0.2, 0.3]))
+    values, names, _, groups = drawn[0]
+    assert names == ["lh_cuneus", "rh_cuneus", "lh_precuneus"]
+    assert groups == ["Visual", "Visual", "Default"]
+    np.testing.assert_allclose(values[0], [np.nan, 0.2, 0.1])
+    assert picture.alt.startswith("Matrix of 3 by 3 regions")
+    matrix_picture(rows.assign(estimate=0.1, atlas="Unheard"))
+    assert drawn[1][1] == regions
+    assert drawn[1][3] is None

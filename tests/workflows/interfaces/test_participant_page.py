@@ -2,8 +2,10 @@
 
 import re
 
+import pandas as pd
 import pytest
 
+from bids_utils.derivatives import write_table
 from workflows.interfaces.participant_page import CAPTIONS, write_page
 
 # A PNG of one black pixel.
@@ -68,3 +70,56 @@ def test_every_picture_is_told_in_words(page):
 def test_the_page_loads_nothing_from_elsewhere(page):
     shown = page("pre", "post")
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', shown) == []
+
+
+@pytest.fixture
+def bold_page(tmp_path):
+    """Page of two sessions with a task in one and two runs, and the change between them."""
+    rows = [f"sub-01\tses-{s}\tbold\tused\tn/a\tA\t{d}" for s, d in (("pre", 0), ("post", 9))]
+    head = "participant_id\tsession_id\tmodality\tstatus\treason\tscanner\tdays_from_baseline"
+    (tmp_path / "ledger.tsv").write_text("\n".join([head, *rows]) + "\n")
+    figures = tmp_path / "sub-01" / "figures"
+    figures.mkdir(parents=True)
+    runs = ["ses-pre_task-rest", "ses-post_task-rest_run-1", "ses-post_task-rest_run-2"]
+    names = [f"{run}_desc-{desc}" for run in runs for desc in ("motion", "edges", "carpet")]
+    names += [f"ses-{s}_task-rest_desc-{d}" for s in ("pre", "post") for d in ("seeds",)]
+    names += [f"ses-post_task-rest_desc-{d}" for d in ("connectomechange", "connectivitychange")]
+    for name in names:
+        (figures / f"sub-01_{name}_bold.png").write_bytes(PIXEL)
+    minutes = (6.0, 4.2, 3.0)
+    for run, value, reason in zip(runs, minutes, (None, None, "asleep"), strict=True):
+        folder = tmp_path / "sub-01" / run.split("_")[0] / "func"
+        used = {"usable": "false" if reason else "true", "reason": reason}
+        table = pd.DataFrame([{"clean_minutes": value, "flip_cost_ratio": 1.1} | used])
+        write_table(table, folder / f"sub-01_{run}_desc-qc_bold.tsv")
+    return write_page(tmp_path, "01").read_text(encoding="utf-8")
+
+
+def test_runs_are_in_time_order_with_their_pictures_and_changes_stand_apart(bold_page):
+    titles = re.findall(r"<h[23][^>]*>([^<]+)</h", bold_page)
+    start = titles.index("BOLD: ses-pre task-rest")
+    assert titles[start : start + 5] == [
+        "BOLD: ses-pre task-rest",
+        *(CAPTIONS[desc].title for desc in ("edges", "motion", "carpet", "seeds")),
+    ]
+    runs = [title for title in titles if title.startswith("BOLD:")]
+    assert runs[0] == "BOLD: ses-pre task-rest"
+    assert sorted(runs[1:]) == [
+        "BOLD: ses-post task-rest",
+        "BOLD: ses-post task-rest run-1",
+        "BOLD: ses-post task-rest run-2",
+    ]
+    change = titles.index("Change")
+    assert titles[change + 1 : change + 3] == [
+        f"ses-post task-rest: {CAPTIONS[desc].title}"
+        for desc in ("connectivitychange", "connectomechange")
+    ]
+
+
+def test_what_is_not_plausible_in_a_run_is_said_at_its_pictures(bold_page):
+    notes = re.findall(r'<p class="note" role="note"><b>Note:</b> ([^<]+)</p>', bold_page)
+    flip = "flip_cost_ratio 1.1, above 1"
+    expected = [flip, "clean_minutes 4.2, below 5", flip]
+    expected += ["not used: asleep", "clean_minutes 3, below 5", flip]
+    assert notes == expected
+    assert bold_page.index("below 5") > bold_page.index("BOLD: ses-post task-rest run-1</h2>")
