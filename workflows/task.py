@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from nipype import Node, Workflow
 from nipype.interfaces.utility import IdentityInterface
@@ -24,7 +23,7 @@ from workflows.interfaces.task import (
 
 MAP_GB = 2.0
 RUN_INPUTS = ["means_file", "coverage_file", "confounds_file"]
-RUN_INPUTS += ["preproc_bold_file", "bold_mask_file", "boldref_file"]
+RUN_INPUTS += ["preproc_bold_file", "bold_mask_file", "boldref_file", "slice_moment_s"]
 RUN_FIELDS = ["design_file", "design_json", "run_contrasts_file", "run_contrasts_json"]
 RUN_FIELDS += ["design_figure", "contrast_figure"]
 ATLAS = "{atlas}"
@@ -74,23 +73,19 @@ def task_model(task: TaskSettings) -> StatsModel:
 
 
 def init_task_run_wf(
-    run: BoldRun,
-    task: TaskSettings,
-    events_file: Path,
-    settings: FuncSettings,
-    name: str = "task_run_wf",
+    run: BoldRun, task: TaskSettings, settings: FuncSettings, name: str = "task_run_wf"
 ) -> Workflow:
-    """Model of one task run in all regions and voxels.
+    """Model of one task run, which has events, in all regions and voxels.
 
     Inputs: means_file (mean series of the regions, not cleaned), coverage_file (index, region,
-    coverage), confounds_file, preproc_bold_file, bold_mask_file, boldref_file.
+    coverage), confounds_file, preproc_bold_file, bold_mask_file, boldref_file, slice_moment_s
+    (None: slices are not at one moment).
     Outputs: design_file, design_json, run_contrasts_file, run_contrasts_json (for
     `init_task_session_wf`), design_figure, contrast_figure.
     """
     inputnode = Node(IdentityInterface(RUN_INPUTS), "inputnode")
     outputnode = Node(IdentityInterface(RUN_FIELDS), "outputnode")
     design = _design_node(run, task, settings)
-    design.inputs.events_file = str(events_file)
     contrasts = Node(FitContrasts(ppi_seeds=list(task.ppi_seeds)), "contrasts")
     maps = Node(ContrastMaps(), "maps", mem_gb=MAP_GB)
     design_figure = Node(DesignFigure(), "design_figure")
@@ -99,11 +94,12 @@ def init_task_run_wf(
     series = [("preproc_bold_file", "in_file"), ("bold_mask_file", "mask_file")]
     picture = [("boldref_file", "in_file"), ("bold_mask_file", "mask_file")]
     means = [("means_file", "means_file"), ("coverage_file", "coverage_file")]
+    timing = [("confounds_file", "confounds_file"), ("slice_moment_s", "slice_moment_s")]
     fitted = [(field, field) for field in ("run_contrasts_file", "run_contrasts_json")]
     workflow = Workflow(name)
     workflow.connect(
         [
-            (inputnode, design, [("confounds_file", "confounds_file")]),
+            (inputnode, design, timing),
             (inputnode, contrasts, means),
             (inputnode, maps, series),
             (inputnode, contrast_figure, picture),
@@ -122,14 +118,10 @@ def init_task_run_wf(
 
 
 def _design_node(run: BoldRun, task: TaskSettings, settings: FuncSettings) -> Node:
-    """Design of a run; a volume stands for the middle of its acquisition.
-
-    Slice timing brings all slices there; without it the slices lie around it.
-    """
     model = task_model(task)
     design = TaskDesign(
+        events_file=str(run.events_file),
         repetition_time_s=run.repetition_time_s,
-        start_time_s=run.repetition_time_s / 2,
         hrf=model.hrf,
         high_pass_hz=model.high_pass_hz,
         contrasts={contrast.name: contrast.weights for contrast in model.contrasts},

@@ -17,8 +17,8 @@ from workflows.task import (
     task_model,
 )
 
-RUN = BoldRun(Path("/data/sub-01/func/sub-01_task-faces_bold.nii.gz"), (), 1.6, 200)
 EVENTS = Path(__file__)
+RUN = BoldRun(Path("/data/sub-01_task-faces_bold.nii.gz"), (), 1.6, 200, events_file=EVENTS)
 TASK = TaskSettings(
     task="faces",
     contrasts={"reactivity": "negative - neutral"},
@@ -30,14 +30,14 @@ TASK = TaskSettings(
 
 
 def node(task=TASK, name="design", **func):
-    return init_task_run_wf(RUN, task, EVENTS, FuncSettings(**func)).get_node(name).inputs
+    return init_task_run_wf(RUN, task, FuncSettings(**func)).get_node(name).inputs
 
 
 def test_settings_and_run_reach_the_design():
     design = node(fd_threshold_mm=0.3, std_dvars_threshold=1.5)
     assert design.contrasts == {"reactivity": {"negative": 1.0, "neutral": -1.0}}
     assert (design.hrf, design.high_pass_hz, design.strategy) == ("glover", 0.007, "aCompCor")
-    assert (design.repetition_time_s, design.start_time_s) == (1.6, 0.8)
+    assert design.repetition_time_s == 1.6
     assert (design.fd_threshold_mm, design.std_dvars_threshold) == (0.3, 1.5)
     assert design.conditions == ["*"]
     assert design.events_file == str(EVENTS)
@@ -74,9 +74,7 @@ def test_a_stats_model_decides_over_the_settings(tmp_path):
 
 
 def test_every_saved_field_is_an_output():
-    fields = set(
-        init_task_run_wf(RUN, TASK, EVENTS, FuncSettings()).get_node("outputnode").outputs.get()
-    )
+    fields = set(init_task_run_wf(RUN, TASK, FuncSettings()).get_node("outputnode").outputs.get())
     saved = {row.field for row in (*TASK_RUN_OUTPUTS, *TASK_FIGURE_OUTPUTS)}
     assert fields == saved | {"run_contrasts_file", "run_contrasts_json"}
     session = init_task_session_wf(("run-1", "run-2"))

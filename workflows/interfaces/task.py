@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
     InputMultiPath,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
@@ -65,7 +66,9 @@ class _TaskDesignInputSpec(BaseInterfaceInputSpec):
     events_file = File(exists=True, mandatory=True, desc="table: onset, duration, trial_type")
     confounds_file = File(exists=True, mandatory=True, desc="confound table of the run")
     repetition_time_s = traits.Float(mandatory=True, desc="time from volume to volume, s")
-    start_time_s = traits.Float(mandatory=True, desc="time that the first volume stands for, s")
+    slice_moment_s = traits.Either(
+        None, traits.Float, desc="moment that a volume shows, s after its start; None: the middle"
+    )
     hrf = traits.Str(mandatory=True, desc="response function, a name that nilearn knows")
     high_pass_hz = traits.Float(mandatory=True, desc="slower changes are drift, Hz")
     contrasts = traits.Dict(mandatory=True, desc="weights of trial types of each contrast")
@@ -117,7 +120,7 @@ class TaskDesign(SimpleInterface):
     def _task_columns(self, events, n_volumes):
         """Responses, drift and a constant; nilearn sees numbers for the trial types."""
         inputs = self.inputs
-        times = inputs.start_time_s + inputs.repetition_time_s * np.arange(n_volumes)
+        times = self._moment_s() + inputs.repetition_time_s * np.arange(n_volumes)
         types = list(dict.fromkeys(events["trial_type"]))
         numbered = {name: f"condition{place:04d}" for place, name in enumerate(types)}
         shown = events.assign(trial_type=events["trial_type"].map(numbered)) if types else None
@@ -154,12 +157,18 @@ class TaskDesign(SimpleInterface):
                 "column of the model; rename it"
             )
 
+    def _moment_s(self):
+        """Where slices are not brought to one moment, they lie around the middle."""
+        moment_s = self.inputs.slice_moment_s
+        known = isdefined(moment_s) and moment_s is not None
+        return moment_s if known else self.inputs.repetition_time_s / 2
+
     def _facts(self):
         inputs = self.inputs
         return {
             "Description": "Design matrix of the task model, a row per volume",
             "SamplingFrequency": 1 / inputs.repetition_time_s,
-            "StartTime": inputs.start_time_s,
+            "StartTime": self._moment_s(),
             "ResponseFunction": inputs.hrf,
             "HighPassHz": inputs.high_pass_hz,
             "Confounds": list(inputs.confounds) if inputs.confounds else inputs.strategy,

@@ -52,7 +52,6 @@ def design_node(folder, **changes):
         "events_file": str(folder / "events.tsv"),
         "confounds_file": str(folder / "confounds.tsv"),
         "repetition_time_s": TR_S,
-        "start_time_s": 1.0,
         "hrf": "spm",
         "high_pass_hz": 0.01,
         "contrasts": CONTRASTS,
@@ -107,6 +106,20 @@ def test_the_design_has_conditions_drift_confounds_and_censored_volumes(folder):
     assert content["Contrasts"]["reactivity"]["Problem"] == ""
     problem = "no event of fear in this run (there are: negative, neutral, rest)"
     assert content["Contrasts"]["fear"]["Problem"] == problem
+
+
+def test_a_volume_shows_the_moment_its_slices_were_brought_to(folder):
+    events = pd.DataFrame({"onset": [10.0], "duration": 100.0, "trial_type": ["negative"]})
+    write_table(events, folder / "events.tsv")
+    middle, content = made_design(folder)
+    assert content["StartTime"] == 1.0
+    early, content = made_design(folder, slice_moment_s=0.0)
+    assert content["StartTime"] == 0.0
+    # 1 s earlier on the way up: less of the response is there
+    rise = (middle["negative"] - early["negative"])[6:9]
+    assert (rise > 0.02).all()
+    # a lasting stimulation brings the response to 1, the unit of the effects
+    assert middle["negative"][40:55].to_numpy() == pytest.approx(1.0, abs=0.01)
 
 
 def test_only_asked_conditions_and_confounds_are_in_the_model(folder):
