@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bids_utils.errors import DatasetError
+from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.images import BOLD, DerivedBold
 from bids_utils.index import ALWAYS, index_dataset
 from bids_utils.names import (
@@ -41,13 +41,15 @@ class DerivedRequest:
     `trees` are the name of each in addresses and its path. `spaces` are the standard spaces in
     which the atlas can be had, the best first. `scans` gives participant and session of
     ``sub-X_ses-Y``, ``sub-X`` or ``ses-Y`` there (an empty text keeps what the name says),
-    `session` the session of runs whose names have none.
+    `session` the session of runs whose names have none. `absent` says by space why the atlas
+    cannot be had there.
     """
 
     trees: tuple[tuple[str, Path], ...]
     spaces: tuple[str, ...] = ()
     scans: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     session: str = ""
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,14 @@ def find_runs(request: DerivedRequest) -> list[DerivedRun]:
     ------
     DatasetError
         A folder cannot be read, is no BIDS derivative, or has no BOLD.
+    SettingsError
+        All series are in spaces to which the atlas cannot be brought as things are.
     """
     groups = [group for name, root in request.trees for group in _groups(_tree(name, root))]
     place = _common_place(groups, request.spaces)
+    there = _common_place(groups, tuple(request.absent))
+    if place is None and there is not None:
+        raise SettingsError(f"--derivatives fmriprep: {request.absent[there[0]]}")
     people = [(group.tree.root, _label(group, "sub")) for group in groups]
     logged = {person: log_versions(*person) for person in dict.fromkeys(people)}
     return [

@@ -99,8 +99,9 @@ def _add_analysis(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="group: results of freesurfer, fastsurfer, cat12, mriqc, xcpd, giga_connectome or a "
-        "table (auto: find out) instead of images; may be repeated",
+        help="fmriprep=PATH at every level: preprocessed BOLD instead of raw; group: results of "
+        "freesurfer, fastsurfer, cat12, mriqc, xcpd, giga_connectome or a table (auto: find out) "
+        "instead of images; may be repeated",
     )
     group.add_argument(
         "--measures",

@@ -12,6 +12,9 @@ from configs.settings import Settings
 from workflows.group import DERIVED_TABLES, existing
 from workflows.interfaces.measure_sources import Intake
 
+PREPROCESSED = "fmriprep"
+"""Derivatives that take the place of raw BOLD; all others are sources of measures."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -57,26 +60,29 @@ def with_seed(settings: Settings, seed: int | None) -> Settings:
 
 
 def check_sources(options: Options, settings: Settings) -> None:
-    """Refuse sources of measures that are unknown or do not fit the level.
+    """Refuse sources that are unknown or do not fit the level.
 
     Raises
     ------
     SettingsError
         The message says which option, and what to do.
     """
-    given = [*options.derivatives, *options.measures]
-    if (given or options.scores_only) and options.level not in ("group", "lock"):
+    measures = sources_of(options)
+    if (measures or options.scores_only) and options.level not in ("group", "lock"):
         raise SettingsError(
-            "--derivatives, --measures and --scores-only take the place of images: "
-            "use the level group"
+            "--derivatives, --measures and --scores-only take the place of images: use the level "
+            f"group. Here only preprocessed BOLD is read, as --derivatives {PREPROCESSED}=PATH"
         )
-    for name, path in sources_of(options):
+    for name, path in measures:
         if SAME_NAME.get(name.lower(), name.lower()) not in (*READERS, "auto"):
             raise SettingsError(
                 f"--derivatives {name}={path}: unknown source '{name}'; "
-                f"{nearest(name.lower(), [*READERS, 'auto'])}"
+                f"{nearest(name.lower(), [PREPROCESSED, *READERS, 'auto'])}"
             )
-    if options.scores_only and given:
+    for _, path in fmriprep_trees(options):
+        if not path.is_dir():
+            raise SettingsError(f"--derivatives {PREPROCESSED}={path}: there is no such folder")
+    if options.scores_only and (measures or fmriprep_trees(options)):
         raise SettingsError("--scores-only: leave out --derivatives and --measures, or leave it")
     if options.scores_only and not settings.sessions.order:
         raise SettingsError(
@@ -85,14 +91,29 @@ def check_sources(options: Options, settings: Settings) -> None:
 
 
 def sources_of(options: Options) -> tuple[tuple[str, Path], ...]:
-    """Name and full path of each source: first those of --derivatives, then the tables."""
+    """Name and full path of each source of measures: first those of --derivatives, then tables."""
+    tables = [("table", path.absolute()) for path in options.measures]
+    return (*(pair for pair in _derivatives(options) if not _is_preprocessed(pair)), *tables)
+
+
+def fmriprep_trees(options: Options) -> tuple[tuple[str, Path], ...]:
+    """Folders of fMRIPrep, each with the name it has in DatasetLinks and in addresses."""
+    folders = [path for name, path in _derivatives(options) if _is_preprocessed((name, path))]
+    return tuple((f"{PREPROCESSED}{place or ''}", path) for place, path in enumerate(folders))
+
+
+def _derivatives(options: Options) -> list[tuple[str, Path]]:
     named = []
     for text in options.derivatives:
         name, equals, path = text.partition("=")
         is_path = not equals or len(Path(name).parts) != 1
-        named.append(("auto", Path(text)) if is_path else (name, Path(path)))
-    tables = [("table", path) for path in options.measures]
-    return tuple((name, path.absolute()) for name, path in [*named, *tables])
+        found = ("auto", Path(text)) if is_path else (name, Path(path))
+        named.append((found[0], found[1].absolute()))
+    return named
+
+
+def _is_preprocessed(source: tuple[str, Path]) -> bool:
+    return source[0].lower() == PREPROCESSED
 
 
 def intake_of(options: Options) -> Intake:

@@ -20,47 +20,59 @@ from workflows.figures import (
     init_anat_figures_wf,
     init_bold_figures_wf,
 )
+from workflows.fmriprep import DERIVED_OUTPUTS, init_derived_wf
 from workflows.func import BOLD_OUTPUTS, TEMPLATE_FIELDS, init_bold_wf
 from workflows.interfaces.save import Output, Place, SaveDerivatives, output_file
 
 ATLAS_LABEL = "{atlas}"
 ANATOMY = (*ANAT_OUTPUTS, *ANAT_FIGURE_OUTPUTS)
-FUNCTION = (*BOLD_OUTPUTS, *BOLD_FIGURE_OUTPUTS)
 
 
 @dataclass(frozen=True)
 class Study:
     """What all participants share: folders and settings; to run images, the atlas too.
 
-    `atlas` is in the space of the images, as `standard_atlas` gives it.
+    `atlas` is in the space of the images, as `standard_atlas` gives it; `space_atlases` are
+    the same in the standard spaces of preprocessed BOLD.
     """
 
     bids_dir: Path
     output_dir: Path
     settings: Settings
     atlas: Atlas | None = None
+    space_atlases: tuple[Atlas, ...] = ()
 
 
 def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
     """Everything of one participant, from raw images to files in the derivative dataset.
 
     No input fields: images, places and settings come from the plan. The order of the
-    sessions decides nothing but the order of the lists.
+    sessions decides nothing but the order of the lists. Without any T1w image there is only
+    BOLD that fMRIPrep preprocessed.
     """
-    scanned = t1w_sessions(participant)
     workflow = Workflow(participant_wf_name(participant.label))
+    anat_wf = add_anatomy(workflow, participant, study) if t1w_sessions(participant) else None
+    for run in bold_runs(participant):
+        if run.derived:
+            add_derived_run(workflow, run, study)
+        elif anat_wf is not None:
+            add_bold_run(workflow, anat_wf, run, study)
+    return workflow
+
+
+def add_anatomy(workflow: Workflow, participant: ParticipantPlan, study: Study) -> Workflow:
+    """Add the anatomy of all sessions to the workflow of its participant."""
+    scanned = t1w_sessions(participant)
     anat_wf = init_anat_wf(len(scanned), study.settings)
     anat_wf.inputs.inputnode.t1w_files = [str(session.t1w_file) for session in scanned]
-    give_atlas(anat_wf, study)
+    give_atlas(anat_wf, study.atlas)
     figures_wf = init_anat_figures_wf(tuple(session.label for session in scanned))
     connect_same(workflow, anat_wf, figures_wf)
     places = anat_places(participant, study.bids_dir)
     for scope, own in places.items():
         save_outputs(workflow, anat_wf, of_scope(ANAT_OUTPUTS, scope), own, study)
         save_outputs(workflow, figures_wf, of_scope(ANAT_FIGURE_OUTPUTS, scope), own, study)
-    for run in bold_runs(participant):
-        add_bold_run(workflow, anat_wf, run, study)
-    return workflow
+    return anat_wf
 
 
 def participant_wf_name(participant: str) -> str:
@@ -69,35 +81,59 @@ def participant_wf_name(participant: str) -> str:
 
 
 def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Study) -> None:
-    """Add the processing of one BOLD run to the workflow of its participant."""
-    settings = study.settings
-    name = "_".join(["bold", *(f"{key}_{label}" for key, label in run.entities if key != "sub")])
-    bold_wf = init_bold_wf(run, settings, f"{name}_wf")
-    give_atlas(bold_wf, study)
-    figures_wf = init_bold_figures_wf(
-        run.repetition_time_s, settings.func.fd_threshold_mm, f"{name}_figures_wf"
-    )
+    """Add the processing of one raw BOLD run to the workflow of its participant."""
+    bold_wf = init_bold_wf(run, study.settings, f"{run_name(run)}_wf")
+    give_atlas(bold_wf, study.atlas)
     for field in TEMPLATE_FIELDS:
         if field != "atlas_file":
             workflow.connect(anat_wf, f"outputnode.{field}", bold_wf, f"inputnode.{field}")
+    save_run(workflow, bold_wf, run, study)
+
+
+def add_derived_run(workflow: Workflow, run: BoldRun, study: Study) -> None:
+    """Add one BOLD run that fMRIPrep preprocessed to the workflow of its participant."""
+    bold_wf = init_derived_wf(run, study.settings, f"{run_name(run)}_wf")
+    space = run.derived.space if run.derived else ""
+    give_atlas(bold_wf, next((a for a in study.space_atlases if a.space == space), None))
+    save_run(workflow, bold_wf, run, study)
+
+
+def save_run(workflow: Workflow, bold_wf: Workflow, run: BoldRun, study: Study) -> None:
+    """Draw and save what a BOLD run gave."""
+    figures_wf = init_bold_figures_wf(
+        run.repetition_time_s, study.settings.func.fd_threshold_mm, f"{run_name(run)}_figures_wf"
+    )
     connect_same(workflow, bold_wf, figures_wf)
     places = [run_place(run, study.bids_dir)]
-    save_outputs(workflow, bold_wf, BOLD_OUTPUTS, places, study)
+    save_outputs(workflow, bold_wf, run_outputs(run), places, study)
     save_outputs(workflow, figures_wf, BOLD_FIGURE_OUTPUTS, places, study)
 
 
-def give_atlas(workflow: Workflow, study: Study) -> None:
-    """Set image and table of the regions as inputs of a workflow.
+def run_name(run: BoldRun) -> str:
+    """Start of the names of the workflows of a BOLD run."""
+    return "_".join(["bold", *(f"{key}_{label}" for key, label in run.entities if key != "sub")])
+
+
+def run_outputs(run: BoldRun) -> tuple[Output, ...]:
+    """Files of a BOLD run that are saved; images of fMRIPrep are not saved once more."""
+    return DERIVED_OUTPUTS if run.derived else BOLD_OUTPUTS
+
+
+def give_atlas(workflow: Workflow, atlas: Atlas | None) -> None:
+    """Set image and table of the regions as inputs of a workflow, and the brain they lie in.
 
     Raises
     ------
     ValueError
-        The study has no atlas.
+        The study has no atlas in this space.
     """
-    if study.atlas is None:
+    if atlas is None:
         raise ValueError("study: has no atlas, which images need; see standard_atlas")
-    workflow.inputs.inputnode.atlas_file = str(study.atlas.file)
-    workflow.inputs.inputnode.atlas_labels_file = str(study.atlas.labels_file)
+    inputs = workflow.inputs.inputnode
+    inputs.atlas_file = str(atlas.file)
+    inputs.atlas_labels_file = str(atlas.labels_file)
+    if "brain_file" in inputs.copyable_trait_names() and atlas.brain_file is not None:
+        inputs.brain_file = str(atlas.brain_file)
 
 
 def connect_same(workflow: Workflow, source: Workflow, target: Workflow) -> None:
@@ -135,13 +171,18 @@ def expected_files(participant: ParticipantPlan, settings: Settings) -> Iterator
         for row in with_atlas(of_scope(ANATOMY, scope), atlas):
             yield from (output_file(row, place) for place in places)
     for run in bold_runs(participant):
-        for row in with_atlas(FUNCTION, atlas):
+        for row in with_atlas((*run_outputs(run), *BOLD_FIGURE_OUTPUTS), atlas):
             yield output_file(row, run_place(run, Path("/")))
 
 
 def anat_places(participant: ParticipantPlan, bids_dir: Path) -> dict[str, list[Place]]:
-    """Where files of the participant, of its sessions, and of all but the first go; time order."""
+    """Where files of the participant, of its sessions, and of all but the first go; time order.
+
+    Empty where there is no T1w image.
+    """
     scanned = t1w_sessions(participant)
+    if not scanned:
+        return {}
     subject = (("sub", participant.label),)
     sources = {s.label: source_address(bids_dir, s.t1w_file) for s in scanned if s.t1w_file}
     sessions = [Place((*subject, ("ses", label)), (source,)) for label, source in sources.items()]
@@ -154,7 +195,8 @@ def anat_places(participant: ParticipantPlan, bids_dir: Path) -> dict[str, list[
 
 def run_place(run: BoldRun, bids_dir: Path) -> Place:
     """Where files of a BOLD run go."""
-    return Place(run.entities, (source_address(bids_dir, run.file),))
+    source = run.derived.source if run.derived else source_address(bids_dir, run.file)
+    return Place(run.entities, (source,))
 
 
 def t1w_sessions(participant: ParticipantPlan) -> list[SessionPlan]:
@@ -170,7 +212,11 @@ def bold_runs(participant: ParticipantPlan) -> list[BoldRun]:
 def input_files(participant: ParticipantPlan) -> list[Path]:
     """Images that are read for a participant."""
     anatomy = [session.t1w_file for session in participant.sessions if session.t1w_file]
-    return [*anatomy, *(run.file for run in bold_runs(participant))]
+    runs = bold_runs(participant)
+    return [
+        *anatomy,
+        *(f for run in runs for f in (run.derived.files if run.derived else [run.file])),
+    ]
 
 
 def of_scope(outputs: tuple[Output, ...], scope: str) -> tuple[Output, ...]:

@@ -21,23 +21,40 @@ from bids_utils.exclusions import LISTED, read_exclusions
 from bids_utils.filters import read_filters
 from bids_utils.index import Selection
 from bids_utils.names import with_prefix
-from bids_utils.plan import LEDGER_DICTIONARY, ParticipantPlan, Plan, PlanRequest, make_plan
-from configs.atlases import Atlas, chosen_atlas
+from bids_utils.plan import (
+    LEDGER_DICTIONARY,
+    DerivedRequest,
+    ParticipantPlan,
+    Plan,
+    PlanRequest,
+    make_plan,
+)
+from configs.atlases import HOME_SPACE, chosen_atlas
 from configs.lock import make_lock, write_lock
 from configs.settings import Settings, load_settings
 from workflows.atlas import standard_atlas
 from workflows.failures import Failure, read_failures
+from workflows.fmriprep import space_atlas, space_brains, used_spaces
 from workflows.group import init_group_wf, input_tables
 from workflows.interfaces.group_quality import flagged_ledger
 from workflows.interfaces.headers import read_image_facts
 from workflows.interfaces.measure_sources import Intake
-from workflows.options import Options, check_sources, intake_of, sources_of, with_seed
+from workflows.options import (
+    Options,
+    check_sources,
+    fmriprep_trees,
+    intake_of,
+    sources_of,
+    with_seed,
+)
 from workflows.output_dataset import ledger_file, prepare_output
 from workflows.participant import (
     Study,
+    bold_runs,
     expected_files,
     init_participant_wf,
     participant_wf_name,
+    t1w_sessions,
 )
 from workflows.plugin import LocalPlugin
 from workflows.progress import NodeProgress
@@ -88,8 +105,21 @@ def make_cohort_plan(options: Options, settings: Settings) -> Plan:
             options.participant_label, options.session_label, options.task_id, filters
         ),
         exclusions=read_exclusions(exclude) if exclude else (),
+        repetition_time_s=settings.func.repetition_time_s,
+        slice_timing=settings.func.slice_timing,
+        derived=derived_request(options, settings),
     )
     return make_plan(request, read_image_facts)
+
+
+def derived_request(options: Options, settings: Settings) -> DerivedRequest | None:
+    """Which results of fMRIPrep are read and in which spaces; None if none are given."""
+    trees = fmriprep_trees(options)
+    if not trees:
+        return None
+    brains, absent = space_brains(chosen_atlas(settings.atlas))
+    sources = settings.sources
+    return DerivedRequest(trees, tuple(brains), sources.scans, sources.session or "", absent)
 
 
 def show_notes(plan: Plan, console: Console) -> None:
@@ -155,7 +185,7 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     if options.boilerplate_only:
         return DONE
     if todo and not options.reports_only:
-        study = replace(study, atlas=study_atlas(options, settings, console))
+        study = with_atlases(study, todo, options, console)
         run_images(todo, study, options, console)
     for participant in plan.participants if options.reports_only else todo:
         rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(participant.label, "sub")]
@@ -166,13 +196,15 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     return exit_code(records, plan, bool(todo))
 
 
-def study_atlas(options: Options, settings: Settings, console: Console) -> Atlas:
-    """Atlas in the space of the images, made once per study.
+def with_atlases(
+    study: Study, todo: list[ParticipantPlan], options: Options, console: Console
+) -> Study:
+    """Study with its atlas in the space of the images and in those of fMRIPrep, each made once.
 
     Raises
     ------
     PipelineError
-        It is not as described, or could not be carried to that space.
+        It is not as described, or could not be carried to one of these spaces.
     """
 
     def run(workflow: Workflow) -> None:
@@ -186,7 +218,18 @@ def study_atlas(options: Options, settings: Settings, console: Console) -> Atlas
         if failures:
             raise failures[0].as_error()
 
-    return standard_atlas(chosen_atlas(settings.atlas), options.output_dir, run)
+    chosen = chosen_atlas(study.settings.atlas)
+    spaces = used_spaces(run for participant in todo for run in bold_runs(participant))
+    is_needed = HOME_SPACE in spaces or any(t1w_sessions(participant) for participant in todo)
+    ready = standard_atlas(chosen, options.output_dir, run if is_needed else leave_out)
+    how = (options.output_dir, run)
+    atlases = tuple(space_atlas(chosen, ready, space, how) for space in spaces)
+    return replace(study, atlas=ready, space_atlases=atlases)
+
+
+def leave_out(workflow: Workflow) -> None:
+    """Do not make labels in the space of the images: there are none."""
+    LOGGER.info("%s is not needed: there are no T1w images", workflow.name)
 
 
 def run_images(
@@ -301,7 +344,7 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
         if not any(record.status == "done" for record in records.values()):
             raise DatasetError(
                 f"{options.output_dir}: nobody is done with these settings and sessions; run the "
-                "level participant"
+                "level participant, or give -d fmriprep=PATH here too if it was given there"
             )
     if options.dry_run:
         console.print(status_table(records))

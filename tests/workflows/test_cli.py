@@ -108,6 +108,8 @@ def test_wrong_settings_end_with_2_and_a_suggestion(call, tmp_path, text, words)
         (["--session-label", "pots"], "post"),
         (["--task-id", "rets"], "rest"),
         (["--measures", "m.tsv"], "use the level group"),
+        (["-d", "xcpd=x"], "only preprocessed BOLD is read, as --derivatives fmriprep=PATH"),
+        (["-d", "fmriprep=nowhere"], "there is no such folder"),
     ],
 )
 def test_labels_that_do_not_exist_end_with_2(call, options, words):

@@ -1,0 +1,186 @@
+"""A BOLD run that fMRIPrep preprocessed: its series inside the brain, its confounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from nilearn import datasets
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from bids_utils.derivatives import read_table, write_json
+from bids_utils.errors import DatasetError, ToolError
+from workflows.compute.bold_checks import series_problem
+from workflows.compute.bold_mask import dead_voxels, dice, epi_brain_mask
+from workflows.compute.geometry import resampled
+from workflows.compute.tissue import first_labels
+from workflows.interfaces.atlas_space import GREY_LABEL
+from workflows.interfaces.func_files import read_checked_series, write_array
+from workflows.interfaces.volumes import load_mask, load_volume, save_volumes
+
+MARGIN = 1
+NON_STEADY = "non_steady_state_outlier"
+
+
+class _TakeSeriesInputSpec(BaseInterfaceInputSpec):
+    bold_file = traits.Str(mandatory=True, desc="*_desc-preproc_bold in a standard space")
+    mask_file = File(exists=True, desc="fMRIPrep's brain mask of the run; without: one is made")
+    boldref_file = File(exists=True, desc="fMRIPrep's reference; without: the mean over time")
+    brain_file = File(exists=True, desc="T1w of the space without skull; without: that of nilearn")
+    min_dice = traits.Float(mandatory=True, desc="least overlap of the two masks, 0 to 1")
+
+
+class _TakeSeriesOutputSpec(TraitedSpec):
+    out_file = File(desc="series in the box around the brain, uncompressed float32")
+    mask_file = File(desc="brain with BOLD signal, in the same box")
+    boldref_file = File(desc="reference, in the same box")
+    whole_file = File(desc="reference on the grid of fMRIPrep")
+    registration_dice = traits.Float(desc="overlap of the mask with the brain of the space")
+
+
+class TakeSeries(SimpleInterface):
+    """Cut the box around the brain out of a series; refuse one that does not fit its space.
+
+    The box halves what later steps read. Voxels that never change or are no numbers are taken
+    out of the mask, so that they count as not seen.
+    """
+
+    input_spec = _TakeSeriesInputSpec
+    output_spec = _TakeSeriesOutputSpec
+
+    def _run_interface(self, runtime):
+        image, series = _series(self.inputs.bold_file)
+        reference = self._beside(self.inputs.boldref_file, image)
+        reference = series.mean(axis=3) if reference is None else reference
+        brain = self._brain(image) & (reference != 0)
+        given = self._beside(self.inputs.mask_file, image)
+        head = epi_brain_mask(np.nan_to_num(reference)) if given is None else given >= 0.5
+        mask = (head if given is not None else head & brain) & ~dead_voxels(series)
+        self._check(dice(head, brain))
+        volumes = {"series": series, "mask": mask.astype(np.uint8), "boldref": reference}
+        self._save(volumes, image, Path(runtime.cwd))
+        return runtime
+
+    def _beside(self, path, image):
+        """Volume of a file of the same run; None if there is none."""
+        if not path:
+            return None
+        volume, affine = load_volume(path)
+        volume = volume[..., 0] if volume.ndim == 4 else volume
+        if volume.shape != image.shape[:3] or not np.allclose(affine, image.affine, atol=1e-3):
+            raise DatasetError(
+                f"{path}: does not lie on the grid of {self.inputs.bold_file} (voxels: "
+                f"{volume.shape} and {image.shape[:3]}); run fMRIPrep again for this person"
+            )
+        return volume
+
+    def _brain(self, image):
+        """Brain of the space, bool, on the grid of the series."""
+        if self.inputs.brain_file:
+            volume, affine = load_volume(self.inputs.brain_file)
+        else:
+            mask = datasets.load_mni152_brain_mask(resolution=1)
+            volume, affine = np.asanyarray(mask.dataobj), mask.affine
+        return resampled((volume > 0, affine), (image.shape[:3], image.affine), np.eye(4), 0) > 0
+
+    def _check(self, overlap):
+        if not overlap >= self.inputs.min_dice:
+            raise ToolError(
+                f"{self.inputs.bold_file}: its brain overlaps that of its standard space only by "
+                f"{overlap:.2f} (Dice), {self.inputs.min_dice:g} needed; look at fMRIPrep's report "
+                "of this run, or leave the run out"
+            )
+        self._results["registration_dice"] = overlap
+
+    def _save(self, volumes, image, folder):
+        """Write all volumes in the box around the mask, and the whole reference."""
+        box = brain_box(volumes["mask"])
+        near = image.slicer[box]
+        names = {"series": "out", "mask": "mask", "boldref": "boldref"}
+        for name, field in names.items():
+            values = volumes[name][box]
+            values = values if name == "mask" else values.astype(np.float32)
+            file = folder / ("series.nii" if name == "series" else f"{name}.nii.gz")
+            self._results[f"{field}_file"] = write_array(values, near, file)
+        whole = volumes["boldref"].astype(np.float32)
+        self._results["whole_file"] = write_array(whole, image, folder / "whole.nii.gz")
+
+
+def _series(path):
+    image, series = read_checked_series(path)
+    problem = series_problem(series)
+    if problem:
+        raise DatasetError(f"{path}: {problem}; leave this file out")
+    return image, series
+
+
+def brain_box(mask):
+    """Slices along the three axes that hold a mask and a margin of one voxel.
+
+    Raises
+    ------
+    ValueError
+        The mask is empty.
+    """
+    inside = np.argwhere(mask)
+    if not len(inside):
+        raise ValueError("mask: is empty")
+    low, high = inside.min(axis=0) - MARGIN, inside.max(axis=0) + MARGIN + 1
+    return tuple(slice(max(0, int(a)), int(b)) for a, b in zip(low, high, strict=True))
+
+
+class _TakeConfoundsInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="fMRIPrep's table of confounds")
+
+
+class _TakeConfoundsOutputSpec(TraitedSpec):
+    confounds_file = File(desc="the same table")
+    confounds_json = File(desc="what fMRIPrep says of its columns")
+    n_dummy = traits.Int(desc="volumes before the steady state, by fMRIPrep")
+
+
+class TakeConfounds(SimpleInterface):
+    """Table of confounds and the file that describes it, which old versions do not have."""
+
+    input_spec = _TakeConfoundsInputSpec
+    output_spec = _TakeConfoundsOutputSpec
+
+    def _run_interface(self, runtime):
+        table = Path(self.inputs.in_file)
+        sidecar = table.with_suffix(".json")
+        if not sidecar.is_file():
+            sidecar = Path(runtime.cwd) / "confounds.json"
+            write_json({}, sidecar)
+        self._results.update(confounds_file=str(table), confounds_json=str(sidecar))
+        columns = read_table(table).columns
+        self._results["n_dummy"] = sum(name.startswith(NON_STEADY) for name in columns)
+        return runtime
+
+
+class _BrainTissuesInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1w without skull")
+
+
+class _BrainTissuesOutputSpec(TraitedSpec):
+    mask_file = File(desc="brain mask")
+    gm_file = File(desc="grey matter by intensity")
+
+
+class BrainTissues(SimpleInterface):
+    """Brain mask and grey matter of a standard brain, by its intensities."""
+
+    input_spec = _BrainTissuesInputSpec
+    output_spec = _BrainTissuesOutputSpec
+
+    def _run_interface(self, runtime):
+        volume, affine = load_volume(self.inputs.in_file)
+        mask = load_mask(self.inputs.in_file)
+        grey = first_labels(volume, mask) == GREY_LABEL
+        self._results |= save_volumes({"mask_file": mask, "gm_file": grey}, affine, runtime.cwd)
+        return runtime
