@@ -52,7 +52,7 @@ def motion_edges(distance_mm: np.ndarray, r: np.ndarray, n_people: int, title: s
 
 
 def _against_distance(figure, axes, distance_mm, r) -> None:
-    drawn = axes.hexbin(distance_mm, r, gridsize=N_CELLS, mincnt=1, cmap="Greys", bins="log")
+    drawn = axes.hexbin(distance_mm, r, gridsize=N_CELLS, mincnt=1, cmap="Greys")
     figure.colorbar(drawn, ax=axes, label="edges", pad=0.02)
     if np.ptp(distance_mm) > 0:
         slope, start = np.polyfit(distance_mm, r, 1)

@@ -111,8 +111,7 @@ def carpet(before: Carpet, course: Course, after: Carpet | None = None) -> Figur
 
 def _left_out(course: Course) -> str:
     n_out, n_volumes = int(course.censored.sum()), len(course.censored)
-    how = "orange" if n_out else "none"
-    return f"{n_out} of {n_volumes} volumes left out ({how})"
+    return f"{n_out} of {n_volumes} volumes left out{' (orange)' if n_out else ''}"
 
 
 def _curve(axes, course: Course, values: np.ndarray, label: str) -> None:

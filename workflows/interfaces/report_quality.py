@@ -142,8 +142,8 @@ def qc_fc_sentence(rows: pd.DataFrame) -> str:
         return f"{where}: {first['n']} people are too few, or their motion changed alike."
     said = [
         f"{where}, {first['n']} people: median |r| {_estimate(size)}",
-        f"{100 * share['value']:.0f} % of {first['n_edges']} edges have p < .05 (chance: "
-        f"{100 * share['chance_low']:.0f} to {100 * share['chance_high']:.0f} %)",
+        f"{100 * share['value']:.0f} % of {first['n_edges']} edges have p < .05 (5 % are "
+        f"expected; chance: {100 * share['chance_low']:.0f} to {100 * share['chance_high']:.0f} %)",
     ]
     if np.isfinite(distance["value"]):
         said.append(f"correlation of r with distance {_estimate(distance)}")

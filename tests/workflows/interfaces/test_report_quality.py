@@ -38,8 +38,8 @@ def plain(rows):
 def test_a_sentence_gives_each_number_with_interval_and_chance(table):
     assert qc_fc_sentence(plain(table)) == (
         "bold, ses-pre to ses-post, 29 people: median |r| 0.21 [0.15, 0.27] (chance: 0.10 to "
-        "0.16); 14 % of 3403 edges have p < .05 (chance: 2 to 9 %); correlation of r with "
-        f"distance -0.30 [-0.40, -0.20] (chance: -0.09 to 0.08). {MORE}"
+        "0.16); 14 % of 3403 edges have p < .05 (5 % are expected; chance: 2 to 9 %); "
+        f"correlation of r with distance -0.30 [-0.40, -0.20] (chance: -0.09 to 0.08). {MORE}"
     )
 
 
