@@ -32,8 +32,13 @@ def percent_signal(series, kept):
         return np.where(mean > 0, 100.0 * (series / mean - 1.0), np.nan)
 
 
+def named_by(patterns, names):
+    """Those of the names that a list of names and wildcards (* and ?) has, in their own order."""
+    return [name for name in names if any(name == p or fnmatchcase(name, p) for p in patterns)]
+
+
 def matching_names(patterns, names):
-    """Names that a list of names and wildcards (* and ?) stands for, each once, in its order.
+    """Names that a list of names and wildcards stands for, each once, in the order of the list.
 
     Raises
     ------
@@ -42,7 +47,7 @@ def matching_names(patterns, names):
     """
     found = []
     for pattern in patterns:
-        own = [name for name in names if fnmatchcase(name, pattern)]
+        own = named_by([pattern], names)
         if not own:
             raise ValueError(f"there is no '{pattern}'; there are {', '.join(names)}")
         found += own

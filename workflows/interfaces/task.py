@@ -32,6 +32,7 @@ from workflows.compute.task_design import (
     contrast_problem,
     degrees_of_freedom,
     matching_names,
+    named_by,
     nuisance_columns,
     percent_signal,
     variance_inflation,
@@ -109,8 +110,7 @@ class TaskDesign(SimpleInterface):
         run_s = n_volumes * self.inputs.repetition_time_s
         found = read_events(Path(self.inputs.events_file), run_s)
         types = list(dict.fromkeys(found.table["trial_type"]))
-        patterns = [p for p in self.inputs.conditions if set(p) & set("*?") or p in types]
-        wanted = matching_names(patterns, types)
+        wanted = named_by(self.inputs.conditions, types)
         others = [name for name in types if name not in wanted]
         notes = list(found.notes)
         if others:

@@ -12,6 +12,7 @@ from workflows.compute.task_design import (
     degrees_of_freedom,
     is_estimable,
     matching_names,
+    named_by,
     nuisance_columns,
     percent_signal,
     variance_inflation,
@@ -52,6 +53,11 @@ def test_wildcards_stand_for_all_that_fit_in_the_order_asked():
     ]
     with pytest.raises(ValueError, match=r"no 'a_comp_cor_\*'; there are rot_x"):
         matching_names(["a_comp_cor_*"], names)
+
+
+def test_conditions_may_be_named_by_wildcards_and_need_not_be_there():
+    types = ["look neg", "feel neg", "rest", "a[1]"]
+    assert named_by(["*neg", "happy_*", "a[1]"], types) == ["look neg", "feel neg", "a[1]"]
 
 
 def test_confounds_are_centred_of_length_one_and_censored_volumes_have_columns():
