@@ -15,7 +15,9 @@ from bids_utils.sidecars import read_json
 PREFIX = "trial_type."
 HRF_MODELS = ("spm", "spm + derivative", "glover", "glover + derivative")
 FIXED_LEVELS = ("Session", "Subject")
+TESTS = ("t", "pass")
 ONE_KIND = "contrasts of type t only are read"
+WILD = set("*?")
 QUOTED = re.compile(r"`([^`]+)`")
 
 Json = Mapping[str, object]
@@ -147,11 +149,15 @@ def read_stats_model(path: Path, task: str) -> StatsModel:
     nodes = [node for node in _list(content, "Nodes") if isinstance(node, Mapping)]
     _check_task(path, content, task)
     _check_edges(path, content, nodes)
-    runs = [node for node in nodes if node.get("Level") == "Run"]
+    runs = [node for node in nodes if _level(node) == "Run"]
     if len(runs) != 1:
         raise _refused(path, f"{len(runs)} nodes of the level Run", "one is needed")
     notes = [note for node in nodes if node not in runs for note in _upper_node(path, node)]
     return _run_model(path, runs[0], tuple(notes))
+
+
+def _level(node: Json) -> str:
+    return str(node.get("Level")).capitalize()
 
 
 def _refused(path: Path, what: str, instead: str) -> SettingsError:
@@ -176,7 +182,7 @@ def _check_task(path: Path, content: Json, task: str) -> None:
 
 
 def _check_edges(path: Path, content: Json, nodes: Iterable[Json]) -> None:
-    levels = {node.get("Name"): node.get("Level") for node in nodes}
+    levels = {node.get("Name"): _level(node) for node in nodes}
     for edge in _list(content, "Edges"):
         if isinstance(edge, Mapping) and edge.get("Filter"):
             if levels.get(edge.get("Destination")) == "Dataset":
@@ -185,11 +191,11 @@ def _check_edges(path: Path, content: Json, nodes: Iterable[Json]) -> None:
 
 
 def _upper_node(path: Path, node: Json) -> list[str]:
-    name, level = node.get("Name"), node.get("Level")
+    name, level = node.get("Name"), _level(node)
     if level == "Dataset":
         return [f"node '{name}' is left to the models of the group level"]
     model = _object(node, "Model")
-    plain = [str(x) for x in _list(model, "X")] == ["1"] and not node.get("Contrasts")
+    plain = [str(x) for x in _list(model, "X")] == ["1"] and _passed_on(node)
     if level not in FIXED_LEVELS or not plain or node.get("Transformations"):
         raise _refused(
             path, f"node '{name}'", "Session and Subject nodes must average (X: [1]), no more"
@@ -199,9 +205,20 @@ def _upper_node(path: Path, node: Json) -> list[str]:
     return []
 
 
+def _passed_on(node: Json) -> bool:
+    """Whether all contrasts of a node are those of the runs, as they are."""
+    return all(
+        isinstance(contrast, Mapping)
+        and _list(contrast, "ConditionList") in ([contrast.get("Name")], [1])
+        and _list(contrast, "Weights") == [1]
+        and contrast.get("Test") in TESTS
+        for contrast in _list(node, "Contrasts")
+    )
+
+
 def _run_model(path: Path, node: Json, notes: tuple[str, ...]) -> StatsModel:
     model = _object(node, "Model")
-    if model.get("Type", "glm") != "glm":
+    if str(model.get("Type", "glm")).lower() != "glm":
         raise _refused(path, f"a Run model of type {model.get('Type')!r}", "it must be glm")
     if model.get("Formula"):
         raise _refused(path, "Formula", "list the variables in X")
@@ -230,7 +247,10 @@ def _plain(name: str) -> str:
 def _convolution(path: Path, node: Json, model: Json) -> tuple[set[str], str | None]:
     """Variables that are convolved, and the response function; None if not said."""
     asked = [(_object(model, "HRF"), "Variables")] if model.get("HRF") else []
-    for step in _list(_object(node, "Transformations"), "Instructions"):
+    steps = _list(_object(node, "Transformations"), "Instructions")
+    if isinstance(node.get("Transformations"), list):
+        steps = _list(node, "Transformations")
+    for step in steps:
         step = step if isinstance(step, Mapping) else {}
         name, inputs = str(step.get("Name")), [str(x) for x in _list(step, "Input")]
         if name == "Convolve" and not step.get("Dispersion"):
@@ -273,7 +293,7 @@ def _contrasts(path: Path, node: Json) -> list[TaskContrast]:
         if not isinstance(contrast, Mapping):
             raise _refused(path, f"the contrast {contrast!r}", "it must be an object")
         name = str(contrast.get("Name"))
-        if contrast.get("Test") not in ("t", "pass"):
+        if contrast.get("Test") not in TESTS:
             raise _refused(path, f"contrast '{name}': Test {contrast.get('Test')!r}", ONE_KIND)
         conditions = [_plain(str(x)) for x in _list(contrast, "ConditionList")]
         weights = _list(contrast, "Weights")
@@ -297,9 +317,12 @@ def _dummies(path: Path, node: Json, conditions: tuple[str, ...]) -> list[TaskCo
     dummies = _object(node, "DummyContrasts")
     if not dummies:
         return []
-    if dummies.get("Test") not in ("t", "pass"):
+    if dummies.get("Test") not in TESTS:
         raise _refused(path, f"DummyContrasts: Test {dummies.get('Test')!r}", ONE_KIND)
     named = _list(dummies, "Contrasts") or _list(dummies, "Conditions") or list(conditions)
+    wild = [str(name) for name in named if set(str(name)) & WILD]
+    if wild:
+        raise _refused(path, f"DummyContrasts of '{wild[0]}'", "name each trial type")
     return [TaskContrast(_plain(str(name)), {_plain(str(name)): 1.0}) for name in named]
 
 
@@ -324,5 +347,5 @@ def _check_contrasts(
 
 def _listed(name: str, conditions: tuple[str, ...]) -> bool:
     """Whether a condition is in X; a wildcard there may stand for anything but a wildcard."""
-    wild = any(set(condition) & set("*?") for condition in conditions)
-    return name in conditions or (wild and not set(name) & set("*?"))
+    wild = any(set(condition) & WILD for condition in conditions)
+    return name in conditions or (wild and not set(name) & WILD)

@@ -148,6 +148,10 @@ TWICE = RUN["Contrasts"] * 2
         ({"Model.Type": "meta"}, "a Run model of type 'meta'"),
         ({"Model.Options": {"LowPassFilterCutoffHz": 0.1}}, "Options: LowPassFilterCutoffHz"),
         ({"Model.Options": {"HighPassFilterCutoffHz": -1}}, "HighPassFilterCutoffHz -1"),
+        (
+            {"Model.X": [1, "trial_type.*"], "DummyContrasts": {"Test": "t"}},
+            r"DummyContrasts of '\*'",
+        ),
         ({"Level": "Session"}, "0 nodes of the level Run"),
     ],
 )
@@ -161,6 +165,28 @@ def test_a_session_node_may_only_average(model):
     slope = SUBJECT | {"Model": {"X": [1, "run"], "Type": "glm"}}
     with pytest.raises(SettingsError, match=r"node 'subject_level'.*must average"):
         model(nodes=(slope,))
+
+
+def test_a_session_node_may_pass_contrasts_on_but_not_make_new_ones(model):
+    same = {"Name": "IvC", "ConditionList": ["IvC"], "Weights": [1], "Test": "t"}
+    assert model(nodes=(SUBJECT | {"Contrasts": [same]},)).contrasts
+    with pytest.raises(SettingsError, match="must average"):
+        model(nodes=(SUBJECT | {"Contrasts": [same | {"Weights": [-1]}]},))
+
+
+def test_older_spellings_are_read(model):
+    steps = RUN["Transformations"]["Instructions"]
+    found = model(
+        {"Level": "run", "Transformations": steps}, nodes=(DATASET | {"Level": "dataset"},)
+    )
+    assert found.hrf == "glover + derivative"
+    assert "group level" in found.notes[0]
+
+
+def test_all_trial_types_may_stand_in_the_model_by_a_wildcard(model):
+    found = model({"Model.X": [1, "trial_type.*"]})
+    assert found.conditions == ("*",)
+    assert [contrast.name for contrast in found.contrasts] == ["reactivity", "negative"]
 
 
 def test_a_model_of_another_task_is_refused(model):
