@@ -58,19 +58,30 @@ class Carpet(SimpleInterface):
 
     def _run_interface(self, runtime):
         inputs = self.inputs
-        _, series = read_array(inputs.in_file)
-        _, mask = read_array(inputs.mask_file, bool)
-        _, dseg = read_array(inputs.dseg_file)
-        rows, tissue = thinned_rows(series, np.where(mask, dseg, 0))
         confounds = read_table(Path(inputs.confounds_file))
-        curves = confounds.reindex(columns=list(CURVES)).astype(float)
-        shown = {name: curves[name].to_numpy() for name in CURVES}
+        rows, tissue = rows_of(inputs)
+        shown = before_denoising(rows, tissue, confounds)
         if isdefined(inputs.strategy):
             shown |= after_denoising(rows, tissue, confounds, inputs)
-        shown |= {"tissue": tissue, "repetition_time_s": inputs.repetition_time_s}
         self._results["carpet_file"] = str(Path(runtime.cwd) / "carpet.npz")
-        np.savez_compressed(self._results["carpet_file"], carpet=carpet_rows(rows), **shown)
+        times = {"repetition_time_s": inputs.repetition_time_s}
+        np.savez_compressed(self._results["carpet_file"], **shown, **times)
         return runtime
+
+
+def rows_of(inputs):
+    """Thinned voxel series of the brain mask as measured, and their tissue."""
+    _, series = read_array(inputs.in_file)
+    _, mask = read_array(inputs.mask_file, bool)
+    _, dseg = read_array(inputs.dseg_file)
+    return thinned_rows(series, np.where(mask, dseg, 0))
+
+
+def before_denoising(rows, tissue, confounds):
+    """Arrays of the file that say what was measured; NaN for a curve that is not known."""
+    curves = confounds.reindex(columns=list(CURVES)).astype(float)
+    known = {name: curves[name].to_numpy() for name in CURVES}
+    return {"carpet": carpet_rows(rows), "tissue": tissue} | known
 
 
 def after_denoising(rows, tissue, confounds, inputs):

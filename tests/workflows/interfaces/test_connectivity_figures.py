@@ -180,3 +180,27 @@ def test_a_region_without_coverage_keeps_its_row(files):
     read = read_matrix(str(files / "lost.tsv"))
     assert list(read.index) == list(read.columns) == NAMES
     assert read[NAMES[1]].isna().all()
+
+
+def test_a_run_without_usable_connectivity_has_pictures_without_values(files, drawn):
+    write_table(matrix_of([np.nan] * 6), files / "none.tsv")
+    node = SeedFigure(
+        relmat_file=str(files / "none.tsv"),
+        boldref_file=str(files / "head.nii"),
+        bold_dseg_file=str(files / "dseg.nii"),
+        bold_atlas_file=str(files / "atlas.nii"),
+        atlas_labels_file=str(files / "labels.tsv"),
+        atlas="DesikanKilliany",
+        circuits=["salience"],
+    )
+    node.run(cwd=str(files))
+    (paint,) = drawn["painted_rows"][1].values()
+    assert np.isnan(list(paint.value_by_index.values())).all()
+    change = ConnectivityChangeFigures(
+        relmat_files=[str(files / "pre.tsv"), str(files / "none.tsv")],
+        session_labels=["pre", "post"],
+        atlas_file=str(files / "atlas.nii"),
+        atlas_labels_file=str(files / "labels.tsv"),
+    )
+    assert change.run(cwd=str(files)).outputs.brain_files == str(files / "connectome_post.png")
+    assert drawn["connections_on_brain"][0] == []
