@@ -25,7 +25,6 @@ from workflows.compute.confounds import (
     confound_meanings,
     confound_table,
     dvars,
-    non_steady_state,
     relative_rms,
     slow_cosines,
 )
@@ -49,9 +48,7 @@ class _GatherConfoundsInputSpec(BaseInterfaceInputSpec):
     std_dvars_threshold = traits.Either(
         None, traits.Float, usedefault=True, desc="standardised DVARS of an outlier"
     )
-    n_dummy = traits.Int(
-        desc="volumes before the signal settled; sought in the global signal if not given"
-    )
+    n_dummy = traits.Int(0, usedefault=True, desc="leading volumes before the steady state")
 
 
 class _GatherConfoundsOutputSpec(TraitedSpec):
@@ -80,15 +77,10 @@ class GatherConfounds(SimpleInterface):
     def _measures(self, voxels):
         """Table of everything but components, and the timing of the run."""
         tissues, parameters = _means(*voxels), np.load(self.inputs.parameters_file)
-        timing = self._timing(tissues["global_signal"])
-        limits = (self.inputs.fd_threshold_mm, self.inputs.std_dvars_threshold)
+        inputs = self.inputs
+        timing = Timing(inputs.repetition_time_s, inputs.high_pass_hz, inputs.n_dummy)
+        limits = (inputs.fd_threshold_mm, inputs.std_dvars_threshold)
         return confound_table(parameters, tissues, dvars(voxels[-1]), timing, *limits), timing
-
-    def _timing(self, global_signal):
-        n_dummy = self.inputs.n_dummy
-        if not isdefined(n_dummy):
-            n_dummy = non_steady_state(global_signal)
-        return Timing(self.inputs.repetition_time_s, self.inputs.high_pass_hz, n_dummy)
 
     def _displacement(self):
         """Table with the column rmsd, None if the poses are not known."""

@@ -42,7 +42,7 @@ def run(tmp_path):
 
 
 def gathered(inputs, folder, **options):
-    options = {"repetition_time_s": TR_S, "fd_threshold_mm": 0.5} | options
+    options = {"repetition_time_s": TR_S, "fd_threshold_mm": 0.5, "n_dummy": 2} | options
     GatherConfounds(**inputs, **options).run(cwd=folder)
     return read_table(folder / "confounds.tsv"), json.loads((folder / "confounds.json").read_text())
 
@@ -64,14 +64,14 @@ def test_every_strategy_finds_its_columns_and_every_column_has_a_meaning(run, tm
     np.testing.assert_allclose(table.filter(regex="^w_comp_cor"), expected, atol=1e-9)
 
 
-def test_dummy_volumes_are_those_given_or_else_the_bright_ones(run, tmp_path):
+def test_dummy_volumes_have_columns_and_no_components(run, tmp_path):
     inputs, _ = run
-    found, _ = gathered(inputs, tmp_path)
-    assert found.filter(regex="^non_steady_state").shape[1] == 2
-    given, _ = gathered(inputs, tmp_path, n_dummy=5)
-    assert given.filter(regex="^non_steady_state").to_numpy().argmax(axis=0).tolist() == [*range(5)]
-    assert (given.filter(regex="_comp_cor_").iloc[:5] == 0).all(axis=None)
-    assert (given.filter(regex="_comp_cor_").iloc[5:] != 0).all(axis=None)
+    table, _ = gathered(inputs, tmp_path, n_dummy=5)
+    assert table.filter(regex="^non_steady_state").to_numpy().argmax(axis=0).tolist() == [*range(5)]
+    assert (table.filter(regex="_comp_cor_").iloc[:5] == 0).all(axis=None)
+    assert (table.filter(regex="_comp_cor_").iloc[5:] != 0).all(axis=None)
+    settled, _ = gathered(inputs, tmp_path, n_dummy=0)
+    assert settled.filter(regex="^non_steady_state").shape[1] == 0
 
 
 def test_the_displacement_is_that_of_the_poses(run, tmp_path):
