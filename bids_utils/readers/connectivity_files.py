@@ -10,6 +10,8 @@ import pandas as pd
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import parse_name
+from bids_utils.readers.cifti import ENDING as CIFTI
+from bids_utils.readers.cifti import RegionSeries, cifti_regions, cifti_series
 from bids_utils.sidecars import read_json
 
 INDEX_NAMES = ("Node", "node", "")
@@ -35,13 +37,15 @@ class FileContent:
 
 
 def file_regions(path: Path) -> tuple[str, ...]:
-    """Names of the regions in the header of a table of correlations or time series.
+    """Names of the regions in the header of a table or a CIFTI file.
 
     Raises
     ------
     DatasetError
         The file cannot be read, or a name stands there twice.
     """
+    if path.name.endswith(CIFTI):
+        return cifti_regions(path)
     try:
         with path.open(encoding="utf-8-sig") as stream:
             header = [cell.strip() for cell in stream.readline().rstrip("\r\n").split("\t")]
@@ -97,7 +101,7 @@ def correlation_file(path: Path, is_fisher_z: bool, count_volumes: bool = False)
 
 
 def timeseries_file(path: Path) -> FileContent:
-    """Fisher z of the Pearson correlations of a table of time series, a column per region.
+    """Fisher z of the Pearson correlations of time series of regions, in a table or in CIFTI.
 
     Volumes in which any region that is otherwise seen has no value are left out. A region
     that is never seen or never changes has NaN.
@@ -107,11 +111,8 @@ def timeseries_file(path: Path) -> FileContent:
     DatasetError
         The table holds something that is not a number, or too few volumes.
     """
-    regions = file_regions(path)
-    table = _table(path)
-    if table.shape[1] == len(regions) + 1:
-        table = table.iloc[:, 1:]
-    series = _numbers(path, table)
+    found = cifti_series(path) if path.name.endswith(CIFTI) else _table_series(path)
+    regions, series = found.regions, found.values
     seen = np.isfinite(series).any(axis=0)
     series = series[np.isfinite(series[:, seen]).all(axis=1)]
     if len(series) < FEWEST_VOLUMES or not seen.any():
@@ -123,9 +124,16 @@ def timeseries_file(path: Path) -> FileContent:
     matrix = np.full((len(regions), len(regions)), np.nan)
     if usable.sum() > 1:
         matrix[np.ix_(usable, usable)] = np.corrcoef(series[:, usable], rowvar=False)
-    minutes = len(series) * _repetition_time_s(path) / SECONDS_PER_MINUTE
+    minutes = len(series) * found.step_s / SECONDS_PER_MINUTE
     z = fisher_z(str(path), matrix)
     return FileContent(regions, z, float(len(series)), minutes)
+
+
+def _table_series(path: Path) -> RegionSeries:
+    regions, table = file_regions(path), _table(path)
+    if table.shape[1] == len(regions) + 1:
+        table = table.iloc[:, 1:]
+    return RegionSeries(regions, _numbers(path, table), _repetition_time_s(path))
 
 
 def fisher_z(where: str, correlations: np.ndarray) -> np.ndarray:

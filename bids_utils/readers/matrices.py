@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bids_utils.errors import DatasetError
+from bids_utils.readers.cifti import ENDING as CIFTI
 from bids_utils.readers.connectivity_files import (
     STATISTICS,
     FileContent,
@@ -69,9 +70,9 @@ def read_matrices(path: Path, request: SourceRequest, name: str = "xcpd") -> Mea
     """Fisher z of all scans, one `Matrices` for each atlas and way of making it.
 
     Correlations (`*_relmat.tsv`, `*_conmat.tsv`) are used where a run has them, otherwise the
-    time series (`*_timeseries.tsv`) are correlated. Runs of a session are averaged in Fisher z,
-    weighted by their volumes where the time series tell them. `fd_mean` (mm) comes from
-    `*_motion.tsv` if there is one.
+    time series (`*_timeseries.tsv`, `*_timeseries.ptseries.nii`) are correlated. Runs of a
+    session are averaged in Fisher z, weighted by their volumes where the time series tell them.
+    `fd_mean` (mm) comes from `*_motion.tsv` if there is one.
 
     Parameters
     ----------
@@ -158,6 +159,8 @@ def _stems(path: Path, problems: list[SourceProblem]) -> Iterator[tuple[str, Ori
     for file in files:
         if file.suffix == ".tsv" and file.stem.endswith(SUFFIXES):
             yield file.stem, file
+        elif file.name.endswith(f"_timeseries{CIFTI}"):
+            yield file.name.removesuffix(CIFTI), file
         elif file.suffix == ".h5":
             try:
                 entries = h5_entries(file)
@@ -172,11 +175,16 @@ def _is_pearson(name: ScanName) -> bool:
 
 
 def _first_kind(runs: list[_Run]) -> list[_Run]:
-    """One file of each run: correlations before time series."""
+    """One file of each run: correlations before time series, tables before CIFTI files."""
     chosen: dict[tuple[tuple[str, str], ...], _Run] = {}
-    for run in sorted(runs, key=lambda run: run.name.suffix == "timeseries"):
+    for run in sorted(runs, key=_rank):
         chosen.setdefault(run.run, run)
     return [chosen[run.run] for run in {run.run: run for run in runs}.values()]
+
+
+def _rank(run: _Run) -> tuple[bool, bool]:
+    is_cifti = isinstance(run.origin, Path) and run.origin.name.endswith(CIFTI)
+    return run.name.suffix == "timeseries", is_cifti
 
 
 def _matrices(

@@ -22,15 +22,21 @@ def read_xml(path: Path) -> Element:
         The file cannot be read, is cut off or not XML, or has a document type declaration
         (which could define entities).
     """
+    try:
+        return parse_xml(path.read_bytes(), path)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
+
+
+def parse_xml(content: bytes, path: Path) -> Element:
+    """Root element of XML that stands in a file; errors as of `read_xml`."""
     builder, parser = TreeBuilder(), expat.ParserCreate()
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = _refuse
     try:
-        parser.Parse(path.read_bytes(), True)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
+        parser.Parse(content, True)
     except _DocumentTypeError as error:
         raise DatasetError(
             f"{path}: it has a document type declaration (DOCTYPE); files of this tool have "

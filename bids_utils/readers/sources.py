@@ -27,7 +27,7 @@ READERS: dict[str, Reader] = {
     "table": read_measure_table,
 }
 SAME_NAME = {"xcp_d": "xcpd", "xcp-d": "xcpd", "giga-connectome": "giga_connectome"}
-READ_ENDINGS = frozenset({".stats", ".tsv", ".csv", ".txt", ".json", ".xml", ".h5"})
+READ_ENDINGS = frozenset({".stats", ".tsv", ".csv", ".txt", ".json", ".xml", ".h5", ".nii"})
 TRACES = (
     ("fastsurfer", ("*/stats/aseg+DKT.stats", "stats/aseg+DKT.stats", "*/*/stats/aseg+DKT.stats")),
     ("freesurfer", ("*/stats/*.stats", "stats/*.stats", "*/*/stats/*.stats")),
@@ -40,6 +40,7 @@ TRACES = (
             "**/*_conmat.tsv",
             "**/*_seg-*_timeseries.tsv",
             "**/*_atlas-*_timeseries.tsv",
+            "**/*_timeseries.ptseries.nii",
             "**/*_relmat.h5",
         ),
     ),
@@ -123,7 +124,7 @@ def _file_kind(path: Path) -> str:
         return "mriqc"
     if "catROI" in path.stem:
         return "cat12"
-    if path.suffix == ".h5" or path.stem.endswith(("_relmat", "_conmat", "_timeseries")):
+    if path.suffix in (".h5", ".nii") or path.stem.endswith(("_relmat", "_conmat", "_timeseries")):
         return "xcpd"
     return "table"
 
