@@ -71,7 +71,7 @@ def motion_trace(
     return figure
 
 
-def carpet(before: Carpet, course: Course, after: Carpet | None = None) -> Figure:
+def carpet(before: Carpet, course: Course, after: Carpet) -> Figure:
     """Motion and signal change over time, and below them the signal of many voxels.
 
     Parameters
@@ -80,20 +80,17 @@ def carpet(before: Carpet, course: Course, after: Carpet | None = None) -> Figur
         As measured.
     course : Course
         What happened at each volume; those that were left out are marked.
-    after : Carpet, optional
+    after : Carpet
         The same voxels after denoising, NaN where volumes were left out.
     """
-    carpets = [before] if after is None else [before, after]
-    figure = blank_figure(11, 2.6 + 2.7 * len(carpets))
-    grid = figure.subplots(
-        2 + len(carpets), 2, width_ratios=(60, 1), height_ratios=(1, 1, *[3.2] * len(carpets))
-    )
+    figure = blank_figure(11, 8)
+    grid = figure.subplots(4, 2, width_ratios=(60, 1), height_ratios=(1, 1, 3.2, 3.2))
     _curve(grid[0, 0], course, course.displacement_mm, "framewise\ndisplacement\n(mm)")
     if course.threshold_mm is not None:
         grid[0, 0].axhline(course.threshold_mm, color=VERMILION, linestyle="--", linewidth=1.2)
     _curve(grid[1, 0], course, course.std_dvars, "DVARS\n(standardised)")
     grid[0, 0].set_title(_left_out(course), loc="left", fontsize=10)
-    for axes, bar, shown in zip(grid[2:, 0], grid[2:, 1], carpets, strict=True):
+    for axes, bar, shown in zip(grid[2:, 0], grid[2:, 1], (before, after), strict=True):
         drawn = _signal(axes, shown, course)
         figure.colorbar(drawn, cax=bar, label="signal (SD)")
         axes.set_title(plain(shown.title), loc="left", fontsize=10)

@@ -207,22 +207,20 @@ class CarpetFigure(SimpleInterface):
 
 
 def carpets_of(saved, threshold_mm):
-    """Carpet as measured, course of the run, and carpet after denoising (None: not there)."""
+    """Carpet as measured, course of the run, and carpet after denoising."""
     before = Carpet(saved["carpet"], saved["tissue"], "As measured, without linear trend")
-    none = np.zeros(before.signal.shape[1], dtype=bool)
     course = Course(
         float(saved["repetition_time_s"]),
         saved["framewise_displacement"],
         saved["std_dvars"],
-        saved.get("censored", none),
+        saved["censored"],
         threshold_mm,
     )
-    if "cleaned" not in saved:
-        return before, course, None
-    title = (
-        f"After denoising ({saved['how']}): {100 * saved['share_removed']:.0f} % of the variance "
-        f"of grey matter removed, {saved['degrees_of_freedom']} degrees of freedom left"
+    freedom, share = int(saved["degrees_of_freedom"]), float(saved["share_removed"])
+    left = (
+        f"{100 * share:.0f} % of the variance of grey matter removed, {freedom} degrees of freedom"
     )
+    title = f"After denoising ({saved['how']}): {left if freedom else 'nothing is'} left"
     return before, course, Carpet(saved["cleaned"], saved["tissue"], title)
 
 

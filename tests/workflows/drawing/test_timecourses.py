@@ -56,8 +56,8 @@ def course():
 
 def test_rows_of_a_carpet_are_grouped_by_tissue_and_keep_their_time(course):
     signal = np.array([[-1.0, 1, 0, 0], [1, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 3]])
-    figure = carpet(Carpet(signal, np.array([3, 1, 2, 1]), "raw"), course)
-    axes = [axes for axes in figure.axes if axes.images][0]
+    raw = Carpet(signal, np.array([3, 1, 2, 1]), "raw")
+    axes = [axes for axes in carpet(raw, course, raw).axes if axes.images][0]
     shown = axes.images[0]
     np.testing.assert_array_equal(shown.get_array(), signal[[1, 3, 2, 0]])
     assert shown.get_extent() == [0, 10.0, 4, 0]

@@ -12,6 +12,7 @@ from workflows.interfaces.carpet import Carpet
 from workflows.interfaces.figures import CarpetFigure, carpets_of
 
 N_VOLUMES, TR_S = 200, 2.0
+EVERYTHING = {"strategy": "24P", "high_pass_hz": 0.01, "low_pass_hz": None, "fd_threshold_mm": None}
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def run(tmp_path):
     def node(**inputs):
         files = {name: str(tmp_path / f"{name}.nii") for name in images}
         made = Carpet(confounds_file=str(tmp_path / "confounds.tsv"), repetition_time_s=TR_S)
-        made.inputs.trait_set(**files, **inputs)
+        made.inputs.trait_set(std_dvars_threshold=None, **files, **inputs)
         return made.run(cwd=str(tmp_path)).outputs.carpet_file, series, confounds
 
     return node
@@ -72,24 +73,25 @@ def test_rows_after_denoising_are_those_of_the_projection_scaled(run):
 
 
 def test_without_limits_no_volume_is_left_out(run):
-    file, *_ = run(strategy="24P", high_pass_hz=0.01, low_pass_hz=None, fd_threshold_mm=None)
+    file, *_ = run(**EVERYTHING)
     saved = np.load(file)
     assert not saved["censored"].any()
     assert str(saved["how"]) == "24P, above 0.01 Hz"
 
 
+def test_a_run_of_which_nothing_is_left_is_drawn_and_said(run, tmp_path):
+    file, *_ = run(**EVERYTHING | {"fd_threshold_mm": 0.05})
+    *_, after = carpets_of(np.load(file), 0.05)
+    assert after.title == "After denoising (24P, above 0.01 Hz): nothing is left"
+    assert np.isnan(after.signal).all()
+    CarpetFigure(carpet_file=file, fd_threshold_mm=0.05).run(cwd=str(tmp_path))
+
+
 def test_a_table_without_dvars_has_the_other_curve(run, tmp_path):
     table = read_table(tmp_path / "confounds.tsv")
     write_table(table.drop(columns="std_dvars"), tmp_path / "confounds.tsv")
-    file, *_ = run()
+    file, *_ = run(**EVERYTHING)
     _, course, _ = carpets_of(np.load(file), None)
     assert np.isnan(course.std_dvars).all()
     assert course.displacement_mm[7] == 0.6
     CarpetFigure(carpet_file=file).run(cwd=str(tmp_path))
-
-
-def test_without_a_strategy_there_is_the_raw_signal_alone(run, tmp_path):
-    file, *_ = run()
-    assert carpets_of(np.load(file), None)[2] is None
-    picture = CarpetFigure(carpet_file=file).run(cwd=str(tmp_path)).outputs.out_file
-    assert picture == str(tmp_path / "carpet.png")
