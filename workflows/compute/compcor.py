@@ -168,21 +168,23 @@ def _facts(letter, found):
     ]
 
 
-def current_component_names(confounds, facts):
-    """Table of fMRIPrep whose anatomical components have the names of version 21 and later.
+def current_component_names(columns, facts):
+    """Names by which columns of a table of fMRIPrep are known since its version 21: {old: new}.
 
-    Before, all of them were called a_comp_cor_XX, and the dictionary alone told the masks apart.
-    Components beyond half of the variance (fMRIPrep keeps them if it is told to) are left out.
+    Before, all anatomical components were called a_comp_cor_XX, and the dictionary alone told the
+    masks apart. Components beyond half of the variance (fMRIPrep keeps them if it is told to) are
+    not among the answer.
 
     Parameters
     ----------
-    confounds : DataFrame
+    columns : sequence of str
+        Columns of the table.
     facts : dict of column -> fields
-        fMRIPrep's JSON; Mask and, where given, VarianceExplained and CumulativeVarianceExplained
-        are read. Columns that it does not know stay as they are.
+        fMRIPrep's JSON; Method, Mask, VarianceExplained and CumulativeVarianceExplained are read.
+        Columns that it does not know keep their name.
     """
     names, counts = {}, dict.fromkeys(PREFIX_OF_MASK, 0)
-    for column in confounds.columns:
+    for column in columns:
         fact = facts.get(column, {})
         if fact.get("Method") not in ("aCompCor", "tCompCor"):
             names[column] = column
@@ -193,4 +195,4 @@ def current_component_names(confounds, facts):
         mask = fact.get("Mask")
         names[column] = f"{PREFIX_OF_MASK[mask]}{counts[mask]:02d}" if mask in counts else column
         counts |= {mask: counts[mask] + 1} if mask in counts else {}
-    return confounds[list(names)].rename(columns=names)
+    return names
