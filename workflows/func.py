@@ -120,7 +120,7 @@ def init_bold_space_wf(settings: FuncSettings, name: str = "bold_space_wf") -> W
         [
             (inputnode, brains, _same("brain_file", "template_file")),
             (inputnode, boundary, _same(*edge_fields)),
-            (brains, boundary, _same("template2bold_xfm")),
+            (brains, boundary, _same("template2bold_xfms")),
             (inputnode, sides, _same(*seen, "brain_file", "template_file")),
             (boundary, sides, _same("boundary_cost")),
             (inputnode, labels, _same(*label_fields)),

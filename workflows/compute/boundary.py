@@ -200,13 +200,13 @@ def alignments(image, affine, edge, starts, overlap):
     ----------
     image, affine, edge
         As in `refine_to_boundary`.
-    starts : dict of (4, 4) arrays
-        By kind, such as "header" or "mi".
+    starts : sequence of (kind, (4, 4) array)
+        The kind is "header" or "mi".
     overlap : function
         Dice overlap of the brains for a matrix.
     """
     found = []
-    for kind, start in starts.items():
+    for kind, start in starts:
         refined, cost = refine_to_boundary(image, affine, edge, start)
         found.append(Alignment(kind, start, cost_of(image, affine, edge, start), overlap(start)))
         found.append(Alignment(REFINED, refined, cost, overlap(refined)))

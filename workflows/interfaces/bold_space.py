@@ -31,6 +31,9 @@ from workflows.interfaces.func_files import read_array, same_grid, write_array
 
 GREEDY = "workflows.interfaces.greedy_engine"
 MUTUAL_INFORMATION = ["-a", "-dof", "6", "-m", "NMI", "-n", "100x50x20"]
+SEARCHES = {"centres": [], "nearby": ["-search", "300", "5", "20"]}
+"""Starts: the centres of the brains alone, and 300 places around them (SD 5 degrees, 20 mm), as the
+centres lie apart where the field of view holds a part of the brain."""
 
 
 class _AlignBrainsInputSpec(BaseInterfaceInputSpec):
@@ -39,30 +42,34 @@ class _AlignBrainsInputSpec(BaseInterfaceInputSpec):
 
 
 class _AlignBrainsOutputSpec(TraitedSpec):
-    template2bold_xfm = File(desc="rigid, takes BOLD points to template points, mm RAS+")
+    template2bold_xfms = traits.List(
+        File(), desc="rigid, take BOLD points to template points, mm RAS+; one for each search"
+    )
 
 
 class AlignBrains(SimpleInterface):
-    """Rigid registration of two brains by mutual information, from their centres."""
+    """Rigid registrations of two brains by mutual information, from their centres and nearby."""
 
     input_spec = _AlignBrainsInputSpec
     output_spec = _AlignBrainsOutputSpec
 
     def _run_interface(self, runtime):
         folder = Path(runtime.cwd)
-        matrix_file = _most_information(self.inputs.brain_file, self.inputs.template_file, folder)
-        self._results["template2bold_xfm"] = str(matrix_file)
+        files = _most_information(self.inputs.brain_file, self.inputs.template_file, folder)
+        self._results["template2bold_xfms"] = files
         return runtime
 
 
 def _most_information(brain_file, template_file, folder):
-    """Matrix file that takes BOLD points to template points, from greedy."""
+    """Matrix files that take BOLD points to template points, from greedy; one for each search."""
     start = np.eye(4)
     start[:3, 3] = _brain_centre(template_file) - _brain_centre(brain_file)
     np.savetxt(folder / "start.mat", start)
-    files = ["-ia", "start.mat", "-o", "aligned.mat", "-i", brain_file, template_file]
-    run_engine(GREEDY, [*MUTUAL_INFORMATION, *files], folder)
-    return folder / "aligned.mat"
+    files = [folder / f"{name}.mat" for name in SEARCHES]
+    for file, search in zip(files, SEARCHES.values(), strict=True):
+        names = ["-ia", "start.mat", "-o", file.name, "-i", brain_file, template_file]
+        run_engine(GREEDY, [*MUTUAL_INFORMATION, *search, *names], folder)
+    return [str(file) for file in files]
 
 
 def _brain_centre(path):
@@ -76,7 +83,9 @@ class _AlignBoundaryInputSpec(BaseInterfaceInputSpec):
     head_mask_file = File(exists=True, mandatory=True, desc="mask from the BOLD reference")
     template_dseg_file = File(exists=True, mandatory=True, desc="grey 1, white 2, CSF 3")
     template_mask_file = File(exists=True, mandatory=True, desc="brain mask of the template")
-    template2bold_xfm = File(exists=True, mandatory=True, desc="from mutual information")
+    template2bold_xfms = traits.List(
+        File(exists=True), mandatory=True, desc="from mutual information"
+    )
     session2template_xfm = File(
         exists=True, desc="takes template points to the scanner's points; without: the same points"
     )
@@ -114,12 +123,11 @@ class AlignBoundary(SimpleInterface):
         return runtime
 
     def _starts(self):
-        """Matrices that take template points to BOLD points, before refinement."""
+        """Kinds and matrices that take template points to BOLD points, before refinement."""
         scanner = self.inputs.session2template_xfm
-        return {
-            "mi": np.linalg.inv(np.loadtxt(self.inputs.template2bold_xfm)),
-            "header": np.loadtxt(scanner) if isdefined(scanner) else np.eye(4),
-        }
+        header = np.loadtxt(scanner) if isdefined(scanner) else np.eye(4)
+        found = [np.linalg.inv(np.loadtxt(file)) for file in self.inputs.template2bold_xfms]
+        return [*(("mi", matrix) for matrix in found), ("header", header)]
 
     def _overlap(self):
         """Function of a matrix: Dice of the two brain masks."""
@@ -163,11 +171,11 @@ class CheckSides(SimpleInterface):
         template, segmentation = read_array(self.inputs.template_dseg_file)
         brain = mirrored(read_array(self.inputs.brain_file, np.float32)[1], image.affine)
         brain_file = write_array(brain, image, folder / "mirrored.nii.gz")
-        start = np.loadtxt(_most_information(brain_file, self.inputs.template_file, folder))
+        starts = _most_information(brain_file, self.inputs.template_file, folder)
         edge = white_matter_edge(segmentation, template.affine)
-        other_way = mirrored(reference, image.affine)
-        _, cost = refine_to_boundary(other_way, image.affine, edge, np.linalg.inv(start))
-        self._results["flip_cost_ratio"] = self.inputs.boundary_cost / cost
+        seen = mirrored(reference, image.affine), image.affine, edge
+        costs = [refine_to_boundary(*seen, np.linalg.inv(np.loadtxt(file)))[1] for file in starts]
+        self._results["flip_cost_ratio"] = self.inputs.boundary_cost / min(costs)
         return runtime
 
 

@@ -110,7 +110,7 @@ def test_the_start_that_leads_to_the_edge_wins_over_the_one_that_does_not():
     motion = np.array([1.5, -2.0, 1.0, 0.03, -0.02, 0.04])
     segmentation, image = scene(motion, (700, 900))
     edge = white_matter_edge(segmentation, TEMPLATE)
-    starts = {"header": from_matvec(np.eye(3), [16, 5, 12]), "mi": np.eye(4)}
+    starts = [("header", from_matvec(np.eye(3), [16, 5, 12])), ("mi", np.eye(4))]
     overlap = brain_masks(image, segmentation)
     found = alignments(image, BOLD, edge, starts, overlap)
     assert [candidate.kind for candidate in found] == ["header", "bbr", "mi", "bbr"]

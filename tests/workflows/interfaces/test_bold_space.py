@@ -145,11 +145,15 @@ def run_with(node, files, folder, **more):
     return node.run(cwd=folder).outputs
 
 
+def align(files, folder):
+    starts = run_with(AlignBrains(), files, folder).template2bold_xfms
+    return run_with(AlignBoundary(), files, folder, template2bold_xfms=starts)
+
+
 @pytest.mark.parametrize("flipped", [False, True])
 def test_exchanged_sides_are_seen_by_the_cost(flipped, tmp_path):
     files = write_head(tmp_path, flipped)
-    first = run_with(AlignBrains(), files, tmp_path).template2bold_xfm
-    aligned = run_with(AlignBoundary(), files, tmp_path, template2bold_xfm=first)
+    aligned = align(files, tmp_path)
     cost = aligned.boundary_cost
     ratio = run_with(CheckSides(), files, tmp_path, boundary_cost=cost).flip_cost_ratio
     if flipped:
@@ -165,7 +169,7 @@ def test_the_place_of_the_session_saves_a_registration_that_mutual_information_l
     files = write_head(tmp_path, flipped=False)
     np.savetxt(tmp_path / "lost.mat", TEMPLATE)
     np.savetxt(tmp_path / "session.mat", MOVED)
-    given = {"template2bold_xfm": str(tmp_path / "lost.mat")}
+    given = {"template2bold_xfms": [str(tmp_path / "lost.mat")]}
     scanner = str(tmp_path / "session.mat")
     found = run_with(AlignBoundary(), files, tmp_path, session2template_xfm=scanner, **given)
     matrix = np.loadtxt(found.bold2template_xfm)
@@ -173,3 +177,17 @@ def test_the_place_of_the_session_saves_a_registration_that_mutual_information_l
     np.testing.assert_allclose(np.loadtxt(found.template2bold_xfm) @ matrix, np.eye(4), atol=1e-6)
     assert found.registration_kind in ("header", "bbr")
     assert found.boundary_cost < 0.5
+
+
+@pytest.mark.parametrize("slices", [slice(0, 8), slice(17, 22)])
+def test_a_slab_of_the_head_finds_its_place(slices, tmp_path):
+    files = write_head(tmp_path, flipped=False)
+    affine = HEAD.copy()
+    affine[2, 3] += 3.5 * slices.start
+    for field in ("brain_file", "boldref_file", "head_mask_file"):
+        values = np.asarray(nb.load(files[field]).dataobj)[:, :, slices]
+        files[field] = write(values, affine, tmp_path / f"{field}.nii.gz")
+    found = np.loadtxt(align(files, tmp_path).bold2template_xfm)
+    points = grid_points(ANATOMY, (47, 50, 42))[10:-10, 10:-10, 10:-10].reshape(-1, 3)
+    error = np.linalg.norm(apply_affine(found, points) - apply_affine(MOVED, points), axis=1)
+    assert error.mean() < 2
