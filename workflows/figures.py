@@ -53,7 +53,6 @@ BOLD_FIGURE_OUTPUTS = (
     _row("edges_figure", "edges", "bold", "run"),
     _row("motion_figure", "motion", "bold", "run"),
     _row("carpet_figure", "carpet", "bold", "run"),
-    _row("connectivity_figure", "connectivity", "bold", "run"),
 )
 CONNECTIVITY_FIGURE_OUTPUTS = (
     _row("connectivity_figure", "connectivity", "bold", "task"),
@@ -147,17 +146,16 @@ def init_bold_figures_wf(
 ) -> Workflow:
     """Pictures of one BOLD run.
 
-    inputnode: `boldref_file`, `bold_dseg_file`, `confounds_file`, `carpet_file`, `relmat_file`
-    (outputs of `init_bold_wf`). outputnode: the fields of `BOLD_FIGURE_OUTPUTS`.
+    inputnode: `boldref_file`, `bold_dseg_file`, `confounds_file`, `carpet_file` (outputs of
+    `init_bold_wf`). outputnode: the fields of `BOLD_FIGURE_OUTPUTS`.
     """
-    fields = ["boldref_file", "bold_dseg_file", "confounds_file", "carpet_file", "relmat_file"]
+    fields = ["boldref_file", "bold_dseg_file", "confounds_file", "carpet_file"]
     inputnode = Node(IdentityInterface(fields), "inputnode")
     outputnode = Node(IdentityInterface([row.field for row in BOLD_FIGURE_OUTPUTS]), "outputnode")
     edges_figure = Node(BoldFigure(), "edges_figure")
     motion = MotionFigure(repetition_time_s=repetition_time_s, fd_threshold_mm=fd_threshold_mm)
     motion_figure = Node(motion, "motion_figure")
     carpet_figure = Node(CarpetFigure(fd_threshold_mm=fd_threshold_mm), "carpet_figure")
-    connectivity_figure = Node(ConnectivityFigure(), "connectivity_figure")
     workflow = Workflow(name)
     edges = [("boldref_file", "in_file"), ("bold_dseg_file", "dseg_file")]
     workflow.connect(
@@ -165,11 +163,9 @@ def init_bold_figures_wf(
             (inputnode, edges_figure, edges),
             (inputnode, motion_figure, [("confounds_file", "confounds_file")]),
             (inputnode, carpet_figure, [("carpet_file", "carpet_file")]),
-            (inputnode, connectivity_figure, [("relmat_file", "relmat_file")]),
             (edges_figure, outputnode, [("out_file", "edges_figure")]),
             (motion_figure, outputnode, [("out_file", "motion_figure")]),
             (carpet_figure, outputnode, [("out_file", "carpet_figure")]),
-            (connectivity_figure, outputnode, [("out_file", "connectivity_figure")]),
         ]
     )
     return workflow

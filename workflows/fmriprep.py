@@ -19,7 +19,6 @@ from bids_utils.names import build_name
 from bids_utils.plan import BoldRun
 from configs.atlases import HOME_SPACE, Atlas, atlas_digest, chosen_atlas
 from configs.settings import AtlasSettings, FuncSettings, Settings
-from workflows.func import BOLD_OUTPUTS, CONNECTIVITY_INPUTS, TABLE_FIELDS, init_connectivity_wf
 from workflows.interfaces.atlas_space import BrainMatch, CarryLabels, SaveAtlas
 from workflows.interfaces.fmriprep import BrainTissues, TakeConfounds, TakeSeries
 from workflows.interfaces.registration import (
@@ -30,6 +29,7 @@ from workflows.interfaces.registration import (
     GreedyWarp,
     MniReference,
 )
+from workflows.series import FOR_LATER, SERIES_INPUTS, SERIES_TABLES, init_series_wf
 
 SPACES = ("MNI152NLin2009cAsym", "MNI152NLin6Asym", HOME_SPACE)
 REGISTRATION_MM = 2.0
@@ -108,34 +108,30 @@ def init_fmriprep_bold_wf(
     return workflow
 
 
-DERIVED_OUTPUTS = tuple(row for row in BOLD_OUTPUTS if row.field in TABLE_FIELDS)
-"""Files of a run of fMRIPrep that are saved: tables, not its images once more."""
-
-
 def init_derived_wf(run: BoldRun, settings: Settings, name: str = "derived_wf") -> Workflow:
-    """A run of fMRIPrep from its series to connectivity.
+    """A run of fMRIPrep from its series to denoised series of regions.
 
     Inputs: atlas_file, atlas_labels_file, brain_file (see `init_fmriprep_bold_wf`).
-    Outputs: boldref_file, bold_mask_file, bold_dseg_file, bold_atlas_file, and the tables of
-    `init_bold_wf`.
+    Outputs: preproc_bold_file, boldref_file, bold_mask_file, bold_dseg_file, bold_atlas_file,
+    confounds_file, confounds_json, and the tables and files of `init_series_wf`.
     """
     inputnode = Node(IdentityInterface([*GIVEN_FIELDS, "atlas_labels_file"]), "inputnode")
-    images = ["boldref_file", "bold_mask_file", "bold_dseg_file", "bold_atlas_file"]
-    outputnode = Node(IdentityInterface([*images, *TABLE_FIELDS]), "outputnode")
+    passed = ["preproc_bold_file", "boldref_file", "bold_mask_file", "bold_dseg_file"]
+    passed += ["bold_atlas_file", "confounds_file", "confounds_json"]
+    made = [*SERIES_TABLES, *FOR_LATER]
+    outputnode = Node(IdentityInterface([*passed, *made]), "outputnode")
     bold = init_fmriprep_bold_wf(run, settings.func)
-    connectivity = init_connectivity_wf(run, settings.func)
-    through = [field for field in DERIVED_FIELDS if field in CONNECTIVITY_INPUTS]
-    confounds = [field for field in TABLE_FIELDS if field in DERIVED_FIELDS]
-    made = [field for field in TABLE_FIELDS if field not in confounds]
+    series = init_series_wf(run, settings.func)
+    through = [field for field in DERIVED_FIELDS if field in SERIES_INPUTS]
     labels = "atlas_labels_file"
     workflow = Workflow(name)
     workflow.connect(
         [
             (inputnode, bold, [(field, f"inputnode.{field}") for field in GIVEN_FIELDS]),
-            (inputnode, connectivity, [(labels, f"inputnode.{labels}")]),
-            (bold, connectivity, [(f"outputnode.{f}", f"inputnode.{f}") for f in through]),
-            (bold, outputnode, [(f"outputnode.{f}", f) for f in (*images, *confounds)]),
-            (connectivity, outputnode, [(f"outputnode.{field}", field) for field in made]),
+            (inputnode, series, [(labels, f"inputnode.{labels}")]),
+            (bold, series, [(f"outputnode.{f}", f"inputnode.{f}") for f in through]),
+            (bold, outputnode, [(f"outputnode.{field}", field) for field in passed]),
+            (series, outputnode, [(f"outputnode.{field}", field) for field in made]),
         ]
     )
     return workflow

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nipype.interfaces.utility import Select
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_utils.derivatives import source_address
 from bids_utils.plan import BoldRun, ParticipantPlan, SessionPlan
 from configs.atlases import Atlas
 from configs.settings import Settings
-from workflows.anat import ANAT_OUTPUTS, init_anat_wf
+from workflows.anat import ANAT_OUTPUTS, XFMS, init_anat_wf
+from workflows.bold_tasks import add_session_tasks, model_outputs, session_tasks, task_outputs
 from workflows.figures import (
     ANAT_FIGURE_OUTPUTS,
     BOLD_FIGURE_OUTPUTS,
@@ -20,27 +21,21 @@ from workflows.figures import (
     init_anat_figures_wf,
     init_bold_figures_wf,
 )
-from workflows.fmriprep import DERIVED_OUTPUTS, init_derived_wf
+from workflows.fmriprep import init_derived_wf
 from workflows.func import BOLD_OUTPUTS, TEMPLATE_FIELDS, init_bold_wf
-from workflows.interfaces.save import Output, Place, SaveDerivatives, output_file
+from workflows.interfaces.save import Output, Place, output_file
+from workflows.saving import (
+    Study,
+    connect_same,
+    of_scope,
+    run_place,
+    save_outputs,
+    task_place,
+    with_atlas,
+)
+from workflows.series import TABLE_OUTPUTS
 
-ATLAS_LABEL = "{atlas}"
 ANATOMY = (*ANAT_OUTPUTS, *ANAT_FIGURE_OUTPUTS)
-
-
-@dataclass(frozen=True)
-class Study:
-    """What all participants share: folders and settings; to run images, the atlas too.
-
-    `atlas` is in the space of the images, as `standard_atlas` gives it; `space_atlases` are
-    the same in the standard spaces of preprocessed BOLD.
-    """
-
-    bids_dir: Path
-    output_dir: Path
-    settings: Settings
-    atlas: Atlas | None = None
-    space_atlases: tuple[Atlas, ...] = ()
 
 
 def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
@@ -52,11 +47,14 @@ def init_participant_wf(participant: ParticipantPlan, study: Study) -> Workflow:
     """
     workflow = Workflow(participant_wf_name(participant.label))
     anat_wf = add_anatomy(workflow, participant, study) if t1w_sessions(participant) else None
+    run_wfs = {}
     for run in bold_runs(participant):
         if run.derived:
-            add_derived_run(workflow, run, study)
+            run_wfs[run] = add_derived_run(workflow, run, study)
         elif anat_wf is not None:
-            add_bold_run(workflow, anat_wf, run, study)
+            run_wfs[run] = add_bold_run(workflow, anat_wf, run, study)
+            connect_scanner(workflow, anat_wf, run_wfs[run], session_number(participant, run))
+    add_session_tasks(workflow, participant, run_wfs, study)
     return workflow
 
 
@@ -80,7 +78,7 @@ def participant_wf_name(participant: str) -> str:
     return f"sub_{participant}_wf"
 
 
-def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Study) -> None:
+def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Study) -> Workflow:
     """Add the processing of one raw BOLD run to the workflow of its participant."""
     bold_wf = init_bold_wf(run, study.settings, f"{run_name(run)}_wf")
     give_atlas(bold_wf, study.atlas)
@@ -88,14 +86,33 @@ def add_bold_run(workflow: Workflow, anat_wf: Workflow, run: BoldRun, study: Stu
         if field != "atlas_file":
             workflow.connect(anat_wf, f"outputnode.{field}", bold_wf, f"inputnode.{field}")
     save_run(workflow, bold_wf, run, study)
+    return bold_wf
 
 
-def add_derived_run(workflow: Workflow, run: BoldRun, study: Study) -> None:
+def connect_scanner(
+    workflow: Workflow, anat_wf: Workflow, bold_wf: Workflow, number: int | None
+) -> None:
+    """Tell a run where the T1w image of its session, the number-th, lies in the template."""
+    if number is None:
+        return
+    pick = Node(Select(index=[number]), f"{bold_wf.name}_scanner")
+    workflow.connect(anat_wf, f"outputnode.{XFMS}", pick, "inlist")
+    workflow.connect(pick, "out", bold_wf, "inputnode.session2template_xfm")
+
+
+def session_number(participant: ParticipantPlan, run: BoldRun) -> int | None:
+    """Which of the sessions with a T1w image a run is from, from 0; None if that has none."""
+    runs = [session.bold_runs for session in t1w_sessions(participant)]
+    return next((number for number, own in enumerate(runs) if run in own), None)
+
+
+def add_derived_run(workflow: Workflow, run: BoldRun, study: Study) -> Workflow:
     """Add one BOLD run that fMRIPrep preprocessed to the workflow of its participant."""
     bold_wf = init_derived_wf(run, study.settings, f"{run_name(run)}_wf")
     space = run.derived.space if run.derived else ""
     give_atlas(bold_wf, next((a for a in study.space_atlases if a.space == space), None))
     save_run(workflow, bold_wf, run, study)
+    return bold_wf
 
 
 def save_run(workflow: Workflow, bold_wf: Workflow, run: BoldRun, study: Study) -> None:
@@ -116,7 +133,7 @@ def run_name(run: BoldRun) -> str:
 
 def run_outputs(run: BoldRun) -> tuple[Output, ...]:
     """Files of a BOLD run that are saved; images of fMRIPrep are not saved once more."""
-    return DERIVED_OUTPUTS if run.derived else BOLD_OUTPUTS
+    return TABLE_OUTPUTS if run.derived else BOLD_OUTPUTS
 
 
 def give_atlas(workflow: Workflow, atlas: Atlas | None) -> None:
@@ -136,32 +153,6 @@ def give_atlas(workflow: Workflow, atlas: Atlas | None) -> None:
         inputs.brain_file = str(atlas.brain_file)
 
 
-def connect_same(workflow: Workflow, source: Workflow, target: Workflow) -> None:
-    """Connect all outputs of one workflow to the inputs of the same name of another."""
-    given = source.get_node("outputnode").outputs.copyable_trait_names()
-    for field in target.get_node("inputnode").inputs.copyable_trait_names():
-        if field in given:
-            workflow.connect(source, f"outputnode.{field}", target, f"inputnode.{field}")
-
-
-def save_outputs(
-    workflow: Workflow,
-    source: Workflow,
-    outputs: tuple[Output, ...],
-    places: list[Place],
-    study: Study,
-) -> None:
-    """Save outputs of a workflow in the derivative dataset, one file for each place."""
-    if not outputs or not places:
-        return
-    named = with_atlas(outputs, study.settings.atlas.name)
-    save = Node(SaveDerivatives(outputs=named), name=f"save_{source.name}_{outputs[0].scope}")
-    save.inputs.output_dir = str(study.output_dir)
-    save.inputs.places = places
-    for row in outputs:
-        workflow.connect(source, f"outputnode.{row.field}", save, row.field)
-
-
 def expected_files(participant: ParticipantPlan, settings: Settings) -> Iterator[Path]:
     """Paths, relative to the derivative dataset, of all that a finished participant has."""
     atlas = settings.atlas.name
@@ -171,8 +162,12 @@ def expected_files(participant: ParticipantPlan, settings: Settings) -> Iterator
         for row in with_atlas(of_scope(ANATOMY, scope), atlas):
             yield from (output_file(row, place) for place in places)
     for run in bold_runs(participant):
-        for row in with_atlas((*run_outputs(run), *BOLD_FIGURE_OUTPUTS), atlas):
+        own = (*run_outputs(run), *BOLD_FIGURE_OUTPUTS, *model_outputs(run, settings))
+        for row in with_atlas(own, atlas):
             yield output_file(row, run_place(run, Path("/")))
+    for scan in session_tasks(participant):
+        for row in with_atlas(task_outputs(scan, settings), atlas):
+            yield output_file(row, task_place(scan.runs, Path("/")))
 
 
 def anat_places(participant: ParticipantPlan, bids_dir: Path) -> dict[str, list[Place]]:
@@ -193,12 +188,6 @@ def anat_places(participant: ParticipantPlan, bids_dir: Path) -> dict[str, list[
     }
 
 
-def run_place(run: BoldRun, bids_dir: Path) -> Place:
-    """Where files of a BOLD run go."""
-    source = run.derived.source if run.derived else source_address(bids_dir, run.file)
-    return Place(run.entities, (source,))
-
-
 def t1w_sessions(participant: ParticipantPlan) -> list[SessionPlan]:
     """Sessions with a T1w image, in time order."""
     return [session for session in participant.sessions if session.t1w_file is not None]
@@ -217,19 +206,3 @@ def input_files(participant: ParticipantPlan) -> list[Path]:
         *anatomy,
         *(f for run in runs for f in (run.derived.files if run.derived else [run.file])),
     ]
-
-
-def of_scope(outputs: tuple[Output, ...], scope: str) -> tuple[Output, ...]:
-    """Rows of a table of outputs that belong to the participant, or to each session."""
-    return tuple(row for row in outputs if row.scope == scope)
-
-
-def with_atlas(outputs: tuple[Output, ...], atlas: str) -> tuple[Output, ...]:
-    """Rows with the name of the atlas in place of `{atlas}`."""
-    return tuple(
-        replace(
-            row,
-            entities=tuple((k, atlas if v == ATLAS_LABEL else v) for k, v in row.entities),
-        )
-        for row in outputs
-    )

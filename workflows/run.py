@@ -49,7 +49,6 @@ from workflows.options import (
 )
 from workflows.output_dataset import ledger_file, prepare_output
 from workflows.participant import (
-    Study,
     bold_runs,
     expected_files,
     init_participant_wf,
@@ -68,6 +67,7 @@ from workflows.records import (
     write_record,
 )
 from workflows.report import write_group_report, write_participant_report
+from workflows.saving import Study
 from workflows.tables import plan_table, status_table
 
 LOGGER = logging.getLogger(__name__)

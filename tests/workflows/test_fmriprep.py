@@ -20,7 +20,8 @@ from workflows.fmriprep import (
     space_brains,
     used_spaces,
 )
-from workflows.participant import Study, expected_files, init_participant_wf, input_files
+from workflows.participant import expected_files, init_participant_wf, input_files
+from workflows.saving import Study
 
 C2009 = "MNI152NLin2009cAsym"
 AFFINE = np.array([[-4.0, 0, 0, 44], [0, 4, 0, -52], [0, 0, 4, -40], [0, 0, 0, 1]])

@@ -5,13 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from nibabel.affines import apply_affine, from_matvec
+from nipype import Workflow
 from scipy import ndimage
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.plan import BoldRun
 from configs.settings import FuncSettings, Settings
 from workflows.compute.motion import grid_centre, mcflirt_parameters, pose_from_parameters
-from workflows.func import ATLAS, BOLD_OUTPUTS, init_bold_wf
+from workflows.func import BOLD_FIELDS, BOLD_OUTPUTS, init_bold_wf
+from workflows.saving import connect_list
+from workflows.series import ATLAS, CONNECTIVITY_OUTPUTS, init_connectivity_wf
 
 RUN = BoldRun(Path("/data/sub-01/func/sub-01_task-rest_bold.nii.gz"), (), 1.75, 200)
 TR_S = 2.0
@@ -33,16 +36,17 @@ def test_settings_and_run_reach_the_nodes():
     workflow = init_bold_wf(RUN, Settings(func=func), "bold_wf")
     assert workflow.inputs.inputnode.bold_file == str(RUN.file)
     for name in ("clean", "local"):
-        denoising = workflow.get_node(f"connectivity_wf.{name}").inputs
+        denoising = workflow.get_node(f"series_wf.{name}").inputs
         assert (denoising.high_pass_hz, denoising.low_pass_hz) == (0.009, 0.11)
         assert (denoising.fd_threshold_mm, denoising.std_dvars_threshold) == (0.4, 1.5)
         assert denoising.strategy == "36P"
-    assert workflow.get_node("connectivity_wf.clean").inputs.censored == "spline"
-    assert workflow.get_node("connectivity_wf.connect").inputs.min_clean_minutes == 3.0
-    confounds = workflow.get_node("connectivity_wf.confounds").inputs
-    assert (confounds.high_pass_hz, confounds.fd_threshold_mm) == (0.009, 0.4)
+    assert workflow.get_node("series_wf.clean").inputs.censored == "spline"
+    connect = init_connectivity_wf(func).get_node("connect").inputs
+    assert connect.min_clean_minutes == 3.0
+    confounds = workflow.get_node("confounds").inputs
+    assert (confounds.high_pass_hz, confounds.fd_threshold_mm) == (1 / 128, 0.4)
     for name in ("regions", "local"):
-        assert workflow.get_node(f"connectivity_wf.{name}").inputs.min_coverage == 0.6
+        assert workflow.get_node(f"series_wf.{name}").inputs.min_coverage == 0.6
     timed = [name for name in workflow.list_node_names() if name.endswith(TIMED)]
     assert len(timed) == len(TIMED)
     for name in timed:
@@ -54,24 +58,20 @@ TIMED = ("realign", "confounds", "clean", "local", "quality", "carpet")
 
 def test_a_run_without_low_pass_can_be_asked_for():
     workflow = init_bold_wf(RUN, Settings(func=FuncSettings(low_pass_hz=None)), "bold_wf")
-    assert workflow.get_node("connectivity_wf.clean").inputs.low_pass_hz is None
+    assert workflow.get_node("series_wf.clean").inputs.low_pass_hz is None
 
 
 def test_every_saved_field_is_an_output_with_a_name_of_its_own():
     workflow = init_bold_wf(RUN, Settings(), "bold_wf")
     fields = set(workflow.get_node("outputnode").outputs.copyable_trait_names())
-    assert {row.field for row in BOLD_OUTPUTS} == fields - {
-        "preproc_bold_file",
-        "bold_dseg_file",
-        "bold_atlas_file",
-        "carpet_file",
-    }
-    names = {(row.suffix, row.extension, row.entities) for row in BOLD_OUTPUTS}
-    assert len(names) == len(BOLD_OUTPUTS)
-    with_atlas = [row.field for row in BOLD_OUTPUTS if ("atlas", ATLAS) in row.entities]
+    assert {row.field for row in BOLD_OUTPUTS} < fields == set(BOLD_FIELDS)
+    rows = (*BOLD_OUTPUTS, *CONNECTIVITY_OUTPUTS)
+    names = {(row.suffix, row.extension, row.entities) for row in rows}
+    assert len(names) == len(rows)
+    with_atlas = [row.field for row in rows if ("atlas", ATLAS) in row.entities]
     assert with_atlas == [
         f"{stem}_{kind}"
-        for stem in ("timeseries", "relmat", "partial", "local")
+        for stem in ("timeseries", "local", "relmat", "partial")
         for kind in ("file", "json")
     ]
 
@@ -154,8 +154,13 @@ def make_bold(folder, grid, tissue, rng):
 
 def run_graph(folder, name):
     run = BoldRun(folder / "bold.nii.gz", (), TR_S, N_VOLUMES)
-    workflow = init_bold_wf(run, Settings(), name)
-    inputs = workflow.inputs.inputnode
+    bold = init_bold_wf(run, Settings(), "bold_wf")
+    joined = init_connectivity_wf(Settings().func)
+    workflow = Workflow(name)
+    workflow.add_nodes([bold, joined])
+    connect_list(workflow, [bold], joined, ("clean_file", "clean_files"))
+    connect_list(workflow, [bold], joined, ("timeseries_json", "timeseries_jsons"))
+    inputs = bold.inputs.inputnode
     inputs.template_file = str(folder / "template.nii.gz")
     inputs.template_mask_file = str(folder / "mask.nii.gz")
     inputs.template_dseg_file = str(folder / "dseg.nii.gz")
@@ -175,30 +180,31 @@ def test_a_known_run_comes_back_twice_the_same(tmp_path):
     motion, signals, centre = make_bold(tmp_path, grid, tissue, np.random.default_rng(61))
     done = run_graph(tmp_path, "one")
     again = run_graph(tmp_path, "two")
-    tables = done / "connectivity_wf"
+    tables = done / "bold_wf" / "series_wf"
     for file in (
-        "confounds/confounds",
-        "connect/relmat",
-        "clean/timeseries",
-        "local/local",
-        "quality/qc",
+        "bold_wf/confounds/confounds",
+        "connectivity_wf/connect/relmat",
+        "connectivity_wf/connect/partial",
+        "bold_wf/series_wf/clean/timeseries",
+        "bold_wf/series_wf/local/local",
+        "bold_wf/series_wf/quality/qc",
     ):
-        first = (tables / f"{file}.tsv").read_text()
-        assert (again / "connectivity_wf" / f"{file}.tsv").read_text() == first
-    confounds = read_table(tables / "confounds" / "confounds.tsv")
+        first = (done / f"{file}.tsv").read_text()
+        assert (again / f"{file}.tsv").read_text() == first
+    confounds = read_table(done / "bold_wf" / "confounds" / "confounds.tsv")
     found = confounds[["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"]].to_numpy()
-    boldref = nb.load(done / "realign_wf" / "reference" / "boldref.nii.gz")
+    boldref = nb.load(done / "bold_wf" / "realign_wf" / "reference" / "boldref.nii.gz")
     poses = np.array([pose_from_parameters(row, centre) for row in motion])
     offset = found - mcflirt_parameters(poses, boldref.affine, boldref.get_fdata())
     assert (offset - offset.mean(axis=0)).std(axis=0)[:3].max() < 0.03
     assert (offset - offset.mean(axis=0)).std(axis=0)[3:].max() < 0.001
-    matrix = np.loadtxt(done / "bold_space_wf" / "boundary" / "bold2template_xfm.mat")
+    matrix = np.loadtxt(done / "bold_wf" / "bold_space_wf" / "boundary" / "bold2template_xfm.mat")
     points = apply_affine(grid, np.argwhere(tissue == 2)[::200])
     expected = apply_affine(pose_from_parameters(HEAD_TURN, centre), points)
     assert np.linalg.norm(apply_affine(matrix, points) - expected, axis=1).mean() < 1.0
     row = read_table(tables / "quality" / "qc.tsv").iloc[0]
     assert (row["n_outliers"], row["usable"]) == (2, True)
-    relmat = read_table(tables / "connect" / "relmat.tsv").to_numpy()
+    relmat = read_table(done / "connectivity_wf" / "connect" / "relmat.tsv").to_numpy()
     planted = relmat[0, 3]
     others = relmat[np.triu_indices(6, 1)]
     assert planted == pytest.approx(np.arctanh(1 / np.sqrt(1.25)), abs=0.5)

@@ -13,8 +13,8 @@ from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, Plan, Session
 from configs.atlases import find_atlas
 from configs.settings import Settings
 from workflows import run
-from workflows.participant import Study
 from workflows.run import Options, run_participants, with_atlases
+from workflows.saving import Study
 
 CONSOLE = Console(record=True, width=200, force_terminal=False)
 
