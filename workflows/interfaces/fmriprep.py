@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nb
 import numpy as np
 from nilearn import datasets
 from nipype.interfaces.base import (
@@ -21,8 +22,14 @@ from workflows.compute.bold_mask import dead_voxels, dice, epi_brain_mask
 from workflows.compute.geometry import resampled
 from workflows.compute.tissue import first_labels
 from workflows.interfaces.atlas_space import GREY_LABEL
-from workflows.interfaces.func_files import read_checked_series, write_array
-from workflows.interfaces.volumes import load_mask, load_volume, save_volumes
+from workflows.interfaces.func_files import write_array
+from workflows.interfaces.volumes import (
+    UNREADABLE,
+    check_whole,
+    load_mask,
+    load_volume,
+    save_volumes,
+)
 
 MARGIN = 1
 NON_STEADY = "non_steady_state_outlier"
@@ -55,30 +62,33 @@ class TakeSeries(SimpleInterface):
     output_spec = _TakeSeriesOutputSpec
 
     def _run_interface(self, runtime):
-        image, series = _series(self.inputs.bold_file)
-        reference = self._beside(self.inputs.boldref_file, image)
-        reference = series.mean(axis=3) if reference is None else reference
+        image, raw = read_raw(self.inputs.bold_file)
+        given, reference = map(self._beside(image), ("mask_file", "boldref_file"))
+        reference = mean_volume(raw, image) if reference is None else reference
         brain = self._brain(image) & (reference != 0)
-        given = self._beside(self.inputs.mask_file, image)
-        head = epi_brain_mask(np.nan_to_num(reference)) if given is None else given >= 0.5
-        mask = (head if given is not None else head & brain) & ~dead_voxels(series)
+        made = given is None
+        head = epi_brain_mask(np.nan_to_num(reference)) if made else given >= 0.5
         self._check(dice(head, brain))
-        volumes = {"series": series, "mask": mask.astype(np.uint8), "boldref": reference}
-        self._save(volumes, image, Path(runtime.cwd))
+        self._save(raw, head & brain if made else head, (image, reference), Path(runtime.cwd))
         return runtime
 
-    def _beside(self, path, image):
-        """Volume of a file of the same run; None if there is none."""
-        if not path:
-            return None
-        volume, affine = load_volume(path)
-        volume = volume[..., 0] if volume.ndim == 4 else volume
-        if volume.shape != image.shape[:3] or not np.allclose(affine, image.affine, atol=1e-3):
-            raise DatasetError(
-                f"{path}: does not lie on the grid of {self.inputs.bold_file} (voxels: "
-                f"{volume.shape} and {image.shape[:3]}); run fMRIPrep again for this person"
-            )
-        return volume
+    def _beside(self, image):
+        """Function of a field: volume of a file on the grid of the image, None without one."""
+
+        def volume_of(field):
+            path = getattr(self.inputs, field)
+            if not path:
+                return None
+            volume, affine = load_volume(path)
+            volume = volume[..., 0] if volume.ndim == 4 else volume
+            if volume.shape != image.shape[:3] or not np.allclose(affine, image.affine, atol=1e-3):
+                raise DatasetError(
+                    f"{path}: does not lie on the grid of {self.inputs.bold_file} (voxels: "
+                    f"{volume.shape} and {image.shape[:3]}); run fMRIPrep again for this person"
+                )
+            return volume
+
+        return volume_of
 
     def _brain(self, image):
         """Brain of the space, bool, on the grid of the series."""
@@ -98,26 +108,55 @@ class TakeSeries(SimpleInterface):
             )
         self._results["registration_dice"] = overlap
 
-    def _save(self, volumes, image, folder):
-        """Write all volumes in the box around the mask, and the whole reference."""
-        box = brain_box(volumes["mask"])
-        near = image.slicer[box]
-        names = {"series": "out", "mask": "mask", "boldref": "boldref"}
-        for name, field in names.items():
-            values = volumes[name][box]
-            values = values if name == "mask" else values.astype(np.float32)
-            file = folder / ("series.nii" if name == "series" else f"{name}.nii.gz")
-            self._results[f"{field}_file"] = write_array(values, near, file)
-        whole = volumes["boldref"].astype(np.float32)
-        self._results["whole_file"] = write_array(whole, image, folder / "whole.nii.gz")
+    def _save(self, raw, mask, images, folder):
+        """Write series, mask and reference in the box around the mask, and the whole reference."""
+        image, reference = images
+        box = brain_box(mask)
+        near, series = image.slicer[box], scaled(raw[box], image)
+        problem = series_problem(series)
+        if problem:
+            raise DatasetError(f"{self.inputs.bold_file}: {problem}; leave this file out")
+        reference = reference.astype(np.float32)
+        seen = (mask[box] & ~dead_voxels(series)).astype(np.uint8)
+        files = {
+            "out_file": (series, near, "series.nii"),
+            "mask_file": (seen, near, "mask.nii.gz"),
+            "boldref_file": (reference[box], near, "boldref.nii.gz"),
+            "whole_file": (reference, image, "whole.nii.gz"),
+        }
+        for field, (values, like, name) in files.items():
+            self._results[field] = write_array(values, like, folder / name)
 
 
-def _series(path):
-    image, series = read_checked_series(path)
-    problem = series_problem(series)
-    if problem:
-        raise DatasetError(f"{path}: {problem}; leave this file out")
-    return image, series
+def read_raw(path):
+    """Image and its numbers as they are on disk, before scaling, which takes the least memory.
+
+    Raises
+    ------
+    DatasetError
+        The file is cut off or no image.
+    """
+    check_whole(path)
+    try:
+        image = nb.load(path)
+        return image, image.dataobj.get_unscaled()
+    except UNREADABLE as error:
+        raise DatasetError(
+            f"{path}: cannot be read to its end ({error}); copy the file again or leave it out"
+        ) from error
+
+
+def scaled(raw, image):
+    """Values (float32) of numbers as they are on disk."""
+    values = raw.astype(np.float32)
+    values *= np.float32(image.dataobj.slope)
+    values += np.float32(image.dataobj.inter)
+    return values
+
+
+def mean_volume(raw, image):
+    """Mean over time (float32) of a series as it is on disk."""
+    return scaled(raw.mean(axis=3, dtype=np.float32), image)
 
 
 def brain_box(mask):
