@@ -12,7 +12,8 @@ from configs.atlases import HOME_SPACE, Atlas, chosen_atlas
 from configs.settings import AtlasSettings
 
 COLUMNS = ("index", "name", "hemisphere", "structure", "network")
-NETWORK_SETS = ("7Networks", "17Networks")
+NETWORK_SETS = ("7Networks_", "17Networks_")
+YEO_NETWORKS = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default", "TempPar")
 SHOWN = 5
 
 
@@ -47,7 +48,7 @@ def read_label_table(atlas: Atlas) -> pd.DataFrame:
     if atlas.sides and "hemisphere" not in raw:
         table["hemisphere"] = [_side(name, atlas.sides) for name in table["name"]]
     if "network" not in raw:
-        table["network"] = [_schaefer_network(name) for name in table["name"]]
+        table["network"] = [network_in_name(name) for name in table["name"]]
     if not is_colour_table:
         check_regions(table, path)
     return table
@@ -74,6 +75,20 @@ def region_networks(table: pd.DataFrame) -> dict[str, str]:
     """Network of each region that has one, in the order of the table of `read_label_table`."""
     known = table[table["network"].notna()]
     return dict(zip(known["name"].astype(str), known["network"].astype(str), strict=True))
+
+
+def network_in_name(region: str) -> str | None:
+    """Network that the name of a region of the Schaefer atlas tells; None for other names.
+
+    Such as DefaultA of 17Networks_LH_DefaultA_PFCm_1, or Vis of LH_Vis_3 (the names in XCP-D).
+    """
+    name = str(region)
+    for start in NETWORK_SETS:
+        name = name.removeprefix(start)
+    hemisphere, _, place = name.partition("_")
+    network, _, parcel = place.partition("_")
+    is_known = hemisphere in ("LH", "RH") and network.startswith(YEO_NETWORKS)
+    return network if is_known and parcel else None
 
 
 def check_regions(table: pd.DataFrame, path: Path) -> None:
@@ -118,14 +133,6 @@ def _whole(column: pd.Series, path: Path) -> pd.Series:
 
 def _side(name: str, sides: tuple[tuple[str, str], ...]) -> str | None:
     return next((side for side, start in sides if str(name).startswith(start)), None)
-
-
-def _schaefer_network(name: str) -> str | None:
-    networks, _, rest = str(name).partition("_")
-    hemisphere, _, place = rest.partition("_")
-    network, _, parcel = place.partition("_")
-    is_known = networks in NETWORK_SETS and hemisphere in ("LH", "RH")
-    return network if is_known and parcel else None
 
 
 def _read_colour_table(path: Path) -> pd.DataFrame:

@@ -72,12 +72,12 @@ def test_what_is_wrong_with_a_table_is_said_with_its_name(read, text, message):
 
 
 def test_names_of_the_schaefer_atlas_tell_the_network(read):
-    names = ["17Networks_LH_DefaultA_PFCm_1", "7Networks_RH_Vis_1", "7Networks_RH_Vis", "LH_Vis_1"]
+    names = ["17Networks_LH_DefaultA_PFCm_1", "RH_Vis_12", "7Networks_RH_Vis", "LH_Hippo_1"]
     rows = [f"{index}\t{name}\n" for index, name in enumerate(names, 1)]
     table = read("index\tname\n" + "".join(rows))
     assert region_networks(table) == {
         "17Networks_LH_DefaultA_PFCm_1": "DefaultA",
-        "7Networks_RH_Vis_1": "Vis",
+        "RH_Vis_12": "Vis",
     }
 
 

@@ -30,7 +30,9 @@ from bids_utils.readers.records import (
 )
 from bids_utils.readers.sources import read_source
 from bids_utils.sessions import OrderRule
-from workflows.compute.measures import MEASURE_COLUMNS, mean_connectivity
+from configs.label_tables import network_in_name
+from workflows.compute.connectivity_measures import Grouping, connectivity_measures
+from workflows.compute.measures import MEASURE_COLUMNS
 from workflows.compute.problems import Problem
 from workflows.interfaces.derived_connectivity import FunctionRuleInputSpec, function_rule
 from workflows.interfaces.derived_files import derived_files
@@ -141,7 +143,7 @@ def collect_sources(
 
     A source that cannot be read is a problem; the others go on. What two sources tell about
     the same region of the same scan is taken from the first. Every atlas gives
-    `mean_connectivity` of its regions.
+    the measures that follow from its matrices; networks are those that names of regions tell.
 
     Parameters
     ----------
@@ -174,7 +176,7 @@ def collect_sources(
         )
     matrices = [item for source in read for item in source.matrices]
     edges, choice = _chosen(matrices, atlas)
-    means = [_mean_rows(item) for item in matrices]
+    means = [_connectivity_rows(item) for item in matrices]
     measures, doubled = _joined([*(source.measures for source in read), *means])
     problems = (*failed, *(item for source in read for item in source.problems), *choice, *doubled)
     records = tuple(Problem(item.what, item.where, item.what_to_do) for item in problems)
@@ -206,16 +208,22 @@ def _chosen(matrices: list[Matrices], atlas: str) -> tuple[Matrices, list[Source
     return chosen, [SourceProblem(what, "--derivatives", advice)]
 
 
-def _mean_rows(matrices: Matrices) -> pd.DataFrame:
-    """Rows of `mean_connectivity` for all scans of an atlas, one participant at a time."""
+def _connectivity_rows(matrices: Matrices) -> pd.DataFrame:
+    """Rows of `connectivity_measures` for all scans of an atlas, one participant at a time."""
     scans = matrices.scans.reset_index(drop=True)
     keys = list(scans[["participant_id", "session_id", "modality"]].itertuples(index=False))
+    networks = {name: network_in_name(name) for name in matrices.regions}
+    grouping = Grouping({name: network for name, network in networks.items() if network})
     blocks = []
     for _, rows in scans.groupby(["participant_id", "modality"], sort=False).groups.items():
-        own = mean_connectivity(np.array(list(_squares(matrices, rows))))
-        for row, values in zip(rows, own, strict=True):
-            names = ("mean_connectivity", "z", matrices.atlas, matrices.regions)
-            blocks.append(Block(tuple(keys[row]), *names, values))
+        squares = np.array(list(_squares(matrices, rows)))
+        table = connectivity_measures(squares, matrices.regions, grouping)
+        for (measure, unit), part in table.groupby(["measure", "unit"], sort=False):
+            names = (str(measure), str(unit), matrices.atlas, tuple(part["region"]))
+            blocks += [
+                Block(tuple(keys[row]), *names, part[place].to_numpy(dtype=float))
+                for place, row in enumerate(rows)
+            ]
     table, _ = long_table(blocks, [block.scan for block in blocks], SourceRequest(), Path())
     return table
 

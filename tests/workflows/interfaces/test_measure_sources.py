@@ -72,10 +72,24 @@ def test_no_source_that_can_be_read_is_an_error(tmp_path):
 def test_mean_connectivity_counts_only_regions_seen_in_every_session(connectivity):
     found, atlas = collect_sources([connectivity(lost="post")], ALL)
     assert atlas == "A"
-    rows = found.measures.set_index(["session_id", "region"])["value"]
+    means = found.measures.query("measure == 'mean_connectivity'")
+    rows = means.set_index(["session_id", "region"])["value"]
     assert rows["pre", "b"] == rows["post", "b"] == pytest.approx(np.arctanh(-0.3))
     assert np.isnan(rows["post", "a"])
-    assert set(found.measures["unit"]) == {"z"}
+    assert set(means["unit"]) == {"z"}
+
+
+def test_networks_in_the_names_of_regions_give_their_means(tmp_path):
+    names = ["LH_Vis_1", "LH_Cont_1", "RH_Vis_1"]
+    frame = pd.DataFrame(MATRIX, columns=names, index=names)
+    stem = "sub-01_ses-pre_task-rest_seg-4S_stat-pearsoncorrelation_relmat"
+    (tmp_path / "xcpd").mkdir()
+    frame.to_csv(tmp_path / "xcpd" / f"{stem}.tsv", sep="\t", index_label="Node")
+    found, _ = collect_sources([("xcpd", str(tmp_path / "xcpd"))], ALL)
+    values = found.measures.set_index(["measure", "region"])["value"]
+    z = np.arctanh(frame.to_numpy()[[0, 0, 1], [2, 1, 2]])
+    assert values["within_network", "Vis"] == pytest.approx(z[0])
+    assert values["between_network", "Vis-Cont"] == pytest.approx((z[1] + z[2]) / 2)
 
 
 def test_the_edges_of_the_wanted_atlas_are_taken(connectivity):
