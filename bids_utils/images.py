@@ -75,7 +75,8 @@ class BoldRun:
 
     `slice_times_s` are seconds from the start of a volume as the JSON has them, empty where they
     are not known; `slice_axis` is their SliceEncodingDirection. `derived` is there for a run
-    that fMRIPrep preprocessed, and `file` is then its series.
+    that fMRIPrep preprocessed; `file` is then its series, and `slice_moment_s` the moment in each
+    volume to which fMRIPrep brought the slices (None: it did not).
     """
 
     file: Path
@@ -86,6 +87,7 @@ class BoldRun:
     slice_axis: str = "k"
     events_file: Path | None = None
     derived: DerivedBold | None = None
+    slice_moment_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,8 @@ def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
         return replace(image.excluded(reason), scanner=scanner_name(metadata))
     entities = image.name.entities if image.name else ()
     run = BoldRun(file, entities, seconds, facts.shape[3], (), "k", events, image.derived)
+    if image.derived:
+        run = replace(run, slice_moment_s=_moment(metadata, seconds))
     if inspector.slice_timing and image.derived is None:
         times_s, axis, problem = slice_times(metadata, facts.shape, seconds)
         run = replace(run, slice_times_s=times_s, slice_axis=axis)
@@ -291,6 +295,14 @@ def _compared_kind(image: Candidate) -> tuple[object, ...]:
 def _used(image: Candidate, metadata: Mapping[str, object], facts: ImageFacts) -> Candidate:
     acquired = acquisition(metadata, facts.shape, facts.voxel_size_mm)
     return replace(image, status=USED, scanner=scanner_name(metadata), acquired=acquired)
+
+
+def _moment(metadata: Mapping[str, object], repetition_time_s: float) -> float | None:
+    """Moment of the slices of a derived run; where none is stated, the middle as in fMRIPrep."""
+    start = metadata.get("StartTime")
+    if metadata.get("SliceTimingCorrected") is not True:
+        return None
+    return float(start) if isinstance(start, int | float) else repetition_time_s / 2
 
 
 def _joined(*notes: str) -> str:

@@ -47,6 +47,7 @@ DERIVED_FIELDS = [
     "confounds_file",
     "confounds_json",
     "n_dummy",
+    "slice_moment_s",
     "registration_dice",
     "boundary_cost",
     "registration_kind",
@@ -73,6 +74,7 @@ def init_fmriprep_bold_wf(
     outputnode.inputs.trait_set(
         boundary_cost=float("nan"), flip_cost_ratio=float("nan"), registration_kind=GIVEN
     )
+    outputnode.inputs.slice_moment_s = run.slice_moment_s
     taken = TakeSeries(bold_file=str(derived.file), min_dice=settings.min_registration_dice)
     optional = {"mask_file": derived.mask_file, "boldref_file": derived.boldref_file}
     taken.inputs.trait_set(**{field: str(file) for field, file in optional.items() if file})
@@ -113,11 +115,11 @@ def init_derived_wf(run: BoldRun, settings: Settings, name: str = "derived_wf") 
 
     Inputs: atlas_file, atlas_labels_file, brain_file (see `init_fmriprep_bold_wf`).
     Outputs: preproc_bold_file, boldref_file, bold_mask_file, bold_dseg_file, bold_atlas_file,
-    confounds_file, confounds_json, and the tables and files of `init_series_wf`.
+    confounds_file, confounds_json, slice_moment_s, and the tables and files of `init_series_wf`.
     """
     inputnode = Node(IdentityInterface([*GIVEN_FIELDS, "atlas_labels_file"]), "inputnode")
     passed = ["preproc_bold_file", "boldref_file", "bold_mask_file", "bold_dseg_file"]
-    passed += ["bold_atlas_file", "confounds_file", "confounds_json"]
+    passed += ["bold_atlas_file", "confounds_file", "confounds_json", "slice_moment_s"]
     made = [*SERIES_TABLES, *FOR_LATER]
     outputnode = Node(IdentityInterface([*passed, *made]), "outputnode")
     bold = init_fmriprep_bold_wf(run, settings.func)

@@ -201,6 +201,8 @@ def with_atlases(
 ) -> Study:
     """Study with its atlas in the space of the images and in those of fMRIPrep, each made once.
 
+    Where there are no T1w images, the first space is that of fMRIPrep.
+
     Raises
     ------
     PipelineError
@@ -224,7 +226,8 @@ def with_atlases(
     ready = standard_atlas(chosen, options.output_dir, run if is_needed else leave_out)
     how = (options.output_dir, run)
     atlases = tuple(space_atlas(chosen, ready, space, how) for space in spaces)
-    return replace(study, atlas=ready, space_atlases=atlases)
+    first = ready if is_needed or not atlases else atlases[0]
+    return replace(study, atlas=first, space_atlases=atlases)
 
 
 def leave_out(workflow: Workflow) -> None:

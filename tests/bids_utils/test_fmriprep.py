@@ -330,6 +330,21 @@ def test_the_repetition_time_of_the_settings_holds_for_derived_runs(tmp_path):
         plan_of(tmp_path, two_people(), repetition_time_s={"rset": 2.2})
 
 
+@pytest.mark.parametrize(
+    ("said", "moment_s"),
+    [
+        ({"SliceTimingCorrected": True, "StartTime": 0.975}, 0.975),
+        ({"SliceTimingCorrected": True}, 1.0),
+        ({"SliceTimingCorrected": False, "StartTime": 0.0}, None),
+        ({}, None),
+    ],
+)
+def test_the_moment_of_the_slices_is_the_one_that_fmriprep_states(tmp_path, said, moment_s):
+    name = f"{RUN.format('01', 'pre')}{PLACED}_desc-preproc_bold.json"
+    plan = plan_of(tmp_path, two_people(**{name: {"RepetitionTime": 2.0} | said}))
+    assert plan.participants[0].sessions[0].bold_runs[0].slice_moment_s == moment_s
+
+
 def test_events_come_from_the_dataset(tmp_path):
     plan = plan_of(tmp_path, two_people(), raw_files=["task-rest_events.tsv"])
     run = plan.participants[0].sessions[0].bold_runs[0]

@@ -1,5 +1,6 @@
 """BOLD of fMRIPrep: what reaches the nodes, and a real tree with small content to its end."""
 
+import json
 from pathlib import Path
 
 import nibabel as nb
@@ -7,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_utils.derivatives import write_table
+from bids_utils.derivatives import read_table, write_table
 from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, SessionPlan
 from configs.atlases import HOME_SPACE, Atlas
 from configs.settings import FuncSettings, Settings
 from workflows import fmriprep
+from workflows.cli import main
 from workflows.fmriprep import (
     DERIVED_FIELDS,
     init_fmriprep_bold_wf,
@@ -31,7 +33,11 @@ N_VOLUMES = 30
 
 def save(path, values, affine=AFFINE):
     path.parent.mkdir(parents=True, exist_ok=True)
-    nb.Nifti1Image(values, affine).to_filename(path)
+    image = nb.Nifti1Image(values, affine)
+    image.header.set_xyzt_units("mm", "sec")
+    if values.ndim == 4:
+        image.header["pixdim"][4] = 2.0
+    image.to_filename(path)
     return path
 
 
@@ -218,3 +224,69 @@ def test_the_other_brain_stays_and_that_of_the_atlas_is_moved_to_it(atlas, tmp_p
     assert ("fixed", "affine", ("out_file", "fixed_file")) in links
     assert ("moving", "affine", ("out_file", "moving_file")) in links
     assert ("compose", "carry", ("out_xfm", "xfm_file")) in links
+
+
+def real_names(shared_dir, people):
+    """Names in the real tree that the workflow reads, of some people."""
+    folder = shared_dir / "data" / "derivatives"
+    text = (folder / "ds003007-fmriprep.filelist.txt").read_text(encoding="utf-8")
+    endings = ("preproc_bold.nii.gz", "brain_mask.nii.gz", "boldref.nii.gz", "timeseries.tsv")
+    wanted = tuple(f"sub-{label}/" for label in people)
+    names = [name for name in text.splitlines() if name.startswith(wanted) and "/func/" in name]
+    return [name for name in names if name.endswith(endings)]
+
+
+def fill(tree, shared_dir, people):
+    """The real tree of some people with small images; one of them lacks the second session."""
+    for number, name in enumerate(real_names(shared_dir, people)):
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values, _ = series(number)
+        if name.endswith(".tsv"):
+            write_table(confounds(number), path)
+        elif "space-MNI" not in name:
+            path.write_bytes(b"")
+        elif name.endswith("mask.nii.gz"):
+            save(path, brain().astype(np.uint8))
+        else:
+            save(path, values if "preproc" in name else values[..., 0])
+            beside = path.with_name(path.name.replace(".nii.gz", ".json"))
+            beside.write_text('{"RepetitionTime": 2.0}', encoding="utf-8")
+    described = shared_dir / "data" / "derivatives" / "ds003007-fmriprep"
+    text = (described / "dataset_description.json").read_text(encoding="utf-8")
+    (tree / "dataset_description.json").write_text(text, encoding="utf-8")
+    for path in (tree / f"sub-{people[-1]}" / "ses-post" / "func").iterdir():
+        path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.needs_shared
+def test_people_of_a_real_tree_come_to_matrices_and_whoever_has_one_session_stays(
+    shared_dir, tmp_path, atlas, capsys
+):
+    bids, tree, out = tmp_path / "raw", tmp_path / "prep", tmp_path / "out"
+    bids.mkdir()
+    fill(tree, shared_dir, ("04", "09", "29"))
+    description = json.dumps({"Name": "raw", "BIDSVersion": "1.10.0"})
+    (bids / "dataset_description.json").write_text(description, encoding="utf-8")
+    people = "participant_id\nsub-04\nsub-09\nsub-29\nsub-30\n"
+    (bids / "participants.tsv").write_text(people, encoding="utf-8")
+    own = {"name": "Tiny", "file": str(atlas.file), "labels": str(atlas.labels_file)}
+    own |= {"space": C2009, "space_template": str(atlas.brain_file)}
+    func = {"min_clean_minutes": 0.5, "strategy": "6P"}
+    settings = {"sessions": {"order": ["pre", "post"]}, "atlas": own, "func": func}
+    (tmp_path / "s.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    where = [str(bids), str(out), "participant", "--settings", str(tmp_path / "s.yaml")]
+    code = main([*where, "-d", f"fmriprep={tree}", "--skip-bids-validation"])
+    assert code == 0, capsys.readouterr().out
+    ledger = read_table(out / "ledger.tsv")
+    assert ledger["status"].value_counts().to_dict() == {"used": 5, "missing": 2}
+    stem = out / "sub-09" / "ses-post" / "func" / "sub-09_ses-post_task-rest"
+    matrix = read_table(Path(f"{stem}_atlas-Tiny_stat-pearsoncorrelation_relmat.tsv"))
+    assert matrix.shape[0] == 3
+    quality = read_table(Path(f"{stem}_desc-qc_bold.tsv")).iloc[0]
+    assert quality["registration_kind"] == "given"
+    assert quality["registration_dice"] > 0.9
+    assert np.isnan(quality["boundary_cost"])
+    assert not list(out.glob("sub-*/anat"))
+    assert main([*where, "-d", f"fmriprep={tree}", "--skip-bids-validation"]) == 11
