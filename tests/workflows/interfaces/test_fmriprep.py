@@ -69,6 +69,20 @@ def test_the_box_keeps_every_value_at_its_place_in_the_world(run):
     assert series.get_data_dtype() == np.float32
 
 
+def test_numbers_that_are_scaled_on_disk_come_out_as_what_they_mean(run, tmp_path):
+    image = nb.Nifti1Image(run["series"], AFFINE)
+    image.header.set_data_dtype(np.int16)
+    image.to_filename(tmp_path / "scaled.nii.gz")
+    expected = nb.load(tmp_path / "scaled.nii.gz").get_fdata()
+    assert nb.load(tmp_path / "scaled.nii.gz").dataobj.inter != 0
+    plain, scaled = (
+        taken(run, bold_file=str(tmp_path / name), boldref_file=None)
+        for name in ("bold.nii.gz", "scaled.nii.gz")
+    )
+    assert nb.load(scaled.whole_file).get_fdata() == pytest.approx(expected.mean(axis=3), rel=1e-4)
+    assert plain.registration_dice == scaled.registration_dice
+
+
 def test_the_overlap_is_that_with_the_brain_of_the_space(run):
     brain = ball(SHAPE, AFFINE, 30.0)
     both = 2 * np.count_nonzero(brain & run["head"])
