@@ -26,6 +26,7 @@ from workflows.interfaces.group import (
 from workflows.interfaces.group_quality import CohortQuality
 from workflows.interfaces.measure_sources import CollectSources, Intake
 from workflows.interfaces.outcomes import PatientOutcomes
+from workflows.interfaces.qc_fc import QcFc
 from workflows.interfaces.sites import HarmoniseSites
 from workflows.questions import (
     analyses_of,
@@ -69,6 +70,10 @@ WIRES = (
     ("outcomes", "problem_files", "problems_file:in4"),
     ("analyses", "problem_files", "problems_file:in5"),
     ("quality", "problem_files", "problems_file:in6"),
+    ("change", "qc_fc", "connectivity_change_file pairs_file"),
+    ("collect", "qc_fc", "edges_file"),
+    ("quality", "qc_fc", "quality_pairs_file"),
+    ("qc_fc", "problem_files", "problems_file:in7"),
     ("collect", "flow", "visits_file"),
     ("change", "flow", "change_file pair"),
     ("outcomes", "flow", "scores_file"),
@@ -81,6 +86,7 @@ WIRES = (
     ("flow", "files", "flow_file:in8 problems_file:in9"),
     ("outcomes", "files", "outcome_files:in10"),
     ("quality", "files", "quality_file:in12 quality_pairs_file:in13"),
+    ("qc_fc", "files", "qc_fc_file:in14 qc_fc_edges_file:in15"),
     ("files", "save_group", "out:files"),
     ("model_files", "save_group", "out:model_files"),
     ("flow", "save_group", "sensitivity_file"),
@@ -120,14 +126,15 @@ def init_group_wf(
     nodes = [
         _collect_node(output_dir, intake, settings, tables),
         _quality_node(output_dir, intake, settings),
+        _qc_fc_node(output_dir, settings),
         _sites_node(output_dir, intake, settings, tables),
         _change_node(settings),
         Node(PatientOutcomes(asked=score_request(settings), **tables), "outcomes"),
         _analysis_nodes(settings, asked, tables),
         _flow_node(settings, locked, tables),
         Node(Merge(1, ravel_inputs=True), "model_files"),
-        Node(Merge(6, ravel_inputs=True), "problem_files"),
-        Node(Merge(13, ravel_inputs=True), "files"),
+        Node(Merge(7, ravel_inputs=True), "problem_files"),
+        Node(Merge(15, ravel_inputs=True), "files"),
         Node(SaveGroup(output_dir=str(output_dir)), "save_group", overwrite=True),
         Node(IdentityInterface(["group_dir", "group_files"]), "outputnode"),
     ]
@@ -249,6 +256,11 @@ def _quality_node(output_dir: Path, intake: Intake, settings: Settings) -> Node:
         if settings.sessions.exclude:
             own["exclude_file"] = _found(settings.sessions.exclude, "correct sessions.exclude")
     return Node(CohortQuality(session_order=session_order(settings), **own), "quality")
+
+
+def _qc_fc_node(output_dir: Path, settings: Settings) -> Node:
+    interface = QcFc(output_dir=str(output_dir), random_seed=settings.random_seed)
+    return Node(interface, "qc_fc", mem_gb=2)
 
 
 def _flow_node(

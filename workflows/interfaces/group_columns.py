@@ -72,7 +72,16 @@ DESCRIPTIONS: dict[str, str] = {
     "ci_low": "Lower limit of the confidence interval of the estimate.",
     "ci_high": "Upper limit of the confidence interval of the estimate.",
     "df": "Residual degrees of freedom.",
-    "statistic": "t statistic.",
+    "statistic": (
+        "t statistic; in qc_fc.tsv what was worked out over all edges: median_abs_r, the median of "
+        "|r| of change of connectivity with change of motion; share_p05, the part of edges with "
+        "p < .05 (.05 without a relation); distance_rho, Spearman correlation of r with the "
+        "distance of the regions."
+    ),
+    "chance_low": "2.5 % quantile of the value with motion permuted over people.",
+    "chance_high": "97.5 % quantile of the value with motion permuted over people.",
+    "r": "Correlation over people of change of an edge with change of mean framewise displacement.",
+    "distance_mm": "Distance between the centres of the two regions in the standard brain.",
     "p": "Two-sided p value, not corrected.",
     "p_fdr": "p value corrected by Benjamini and Hochberg (1995) within the family.",
     "p_fwe": "p value corrected family-wise, see fwe_method.",
@@ -229,6 +238,7 @@ DESCRIPTIONS: dict[str, str] = {
     **{measure.name: measure.description for measure in ALL_QUALITY},
 }
 UNITS = {
+    "distance_mm": "mm",
     "interval_days": "day",
     "days_from_baseline": "day",
     "percent_change": "percent",

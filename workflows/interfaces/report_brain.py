@@ -127,7 +127,10 @@ def _edge_part(results, rows):
     if not rows["p"].notna().any():
         return Part()
     alpha = results.settings.group.alpha
-    pictures = [matrix_picture(rows), connection_picture(rows, alpha, results.output_dir)]
+    pictures = [
+        matrix_picture(rows, results.output_dir),
+        connection_picture(rows, alpha, results.output_dir),
+    ]
     own = [
         Line(finding.sentence, finding.caution)
         for finding in results.findings
