@@ -155,6 +155,14 @@ class FuncSettings(Section):
     circuits: tuple[str, ...] | None = None
     tasks: tuple[TaskSettings, ...] = ()
 
+    @model_validator(mode="after")
+    def _one_model_a_task(self) -> FuncSettings:
+        names = [own.task for own in self.tasks]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"tasks: '{twice[0]}' has two models; put their contrasts into one")
+        return self
+
 
 class SourceSettings(Section):
     """What is read of other tools' results and of tables, and how to name what has no name.

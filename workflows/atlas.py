@@ -36,6 +36,7 @@ LABEL_DICTIONARY = {
     "name": {"Description": "Name of the region"},
     "hemisphere": {"Description": "L, R, or B for both"},
     "structure": {"Description": "Cortex, subcortex or another part of the brain"},
+    "network": {"Description": "Network of the region, n/a where none is known"},
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nipype.pipeline.engine import Workflow
 
+from bids_utils.errors import SettingsError
+from bids_utils.names import nearest
 from bids_utils.plan import BoldRun, ParticipantPlan
 from configs.settings import Settings, TaskSettings
 from workflows.figures import (
@@ -24,6 +26,7 @@ from workflows.task import (
     TASK_SESSION_OUTPUTS,
     init_task_run_wf,
     init_task_session_wf,
+    task_model,
 )
 
 RUN_IMAGES = ("boldref_file", "bold_dseg_file", "bold_atlas_file")
@@ -68,6 +71,50 @@ def modelled_runs(scan: SessionTask, settings: Settings) -> tuple[BoldRun, ...]:
 def model_of(scan: SessionTask, settings: Settings) -> TaskSettings | None:
     """Model of a task in the settings."""
     return next((own for own in settings.func.tasks if own.task == scan.task), None)
+
+
+def check_tasks(settings: Settings, regions: Sequence[str]) -> None:
+    """Refuse models of tasks that cannot be computed, before anything is.
+
+    Raises
+    ------
+    SettingsError
+        A model is wrong, or a seed is not one of the `regions` of the atlas.
+    DatasetError
+        A BIDS Stats Models file cannot be read.
+    """
+    for task in settings.func.tasks:
+        task_model(task)
+        unknown = [seed for seed in task.ppi_seeds if seed not in regions]
+        if unknown:
+            raise SettingsError(
+                f"func.tasks: ppi_seeds of task '{task.task}': the atlas {settings.atlas.name} has "
+                f"no region '{unknown[0]}'; {nearest(unknown[0], regions)}"
+            )
+
+
+def task_notes(
+    participants: Iterable[ParticipantPlan], settings: Settings
+) -> list[tuple[str, str, str]]:
+    """What is worth knowing of the models of tasks: what was found, where, what to do."""
+    scans = [scan for person in participants for scan in session_tasks(person)]
+    notes = [
+        (
+            "there are no events of this run, so the task is not modelled in it",
+            run.file.name,
+            f"add {run.file.name.replace('_bold.nii', '_events.tsv').removesuffix('.gz')}",
+        )
+        for scan in scans
+        if model_of(scan, settings) is not None
+        for run in scan.runs
+        if run.events_file is None
+    ]
+    for task in settings.func.tasks:
+        where = f"func.tasks, task '{task.task}'"
+        if not any(scan.task == task.task for scan in scans):
+            notes.append(("no BOLD run of this task is used", where, "correct its name"))
+        notes += [(note, where, "no need to act") for note in task_model(task).notes]
+    return notes
 
 
 def add_session_tasks(

@@ -21,10 +21,14 @@ DISTRIBUTIONS = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the measures come from: our own images, and names of other tools or tables."""
+    """Where the measures come from: our own images, and names of other tools or tables.
+
+    `preprocessed` says that BOLD comes from fMRIPrep.
+    """
 
     images: bool = True
     sources: tuple[str, ...] = ()
+    preprocessed: bool = False
 
 
 def methods_text(settings: Settings, atlas: Atlas, provenance: Provenance) -> str:

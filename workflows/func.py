@@ -40,8 +40,9 @@ def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
     """Check a BOLD series, estimate head motion and resample it once.
 
     Inputs: bold_file.
-    Outputs: preproc_bold_file, parameters_file, poses_file, boldref_file, head_mask_file, brain_file,
-    n_dummy (volumes before the steady state), slice_moment_s (None: slices not corrected).
+    Outputs: preproc_bold_file, parameters_file, poses_file, boldref_file, head_mask_file,
+    brain_file, n_dummy (volumes before the steady state), slice_moment_s (None: slices not
+    corrected).
     """
     inputnode = Node(IdentityInterface(["bold_file"]), "inputnode")
     outputnode = Node(

@@ -19,7 +19,7 @@ from bids_utils.plan import LEDGER_DICTIONARY
 from configs.atlases import chosen_atlas
 from configs.settings import Settings, dump_settings
 from workflows.citation import Provenance, methods_text
-from workflows.options import Options, sources_of
+from workflows.options import Options, fmriprep_trees, sources_of
 
 CODE_URL = "https://github.com/braindelta/braindelta"
 IGNORED = (
@@ -55,12 +55,14 @@ def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | 
     root = options.output_dir
     generator = Generator("braindelta", version("braindelta"), CODE_URL)
     folders = [(name, path) for name, path in sources_of(options) if path.is_dir()]
-    links = {f"{name}{place or ''}": path for place, (name, path) in enumerate(folders)}
+    trees = dict(fmriprep_trees(options))
+    links = trees | {f"{name}{place or ''}": path for place, (name, path) in enumerate(folders)}
     write_dataset_description(root, options.bids_dir, generator, links)
     write_bidsignore(root, IGNORED)
     write_text(dump_settings(settings), root / "settings.yaml")
     named = tuple("a table" if name == "table" else name for name, _ in sources_of(options))
-    provenance = Provenance(images=ledger is not None, sources=tuple(dict.fromkeys(named)))
+    sources = tuple(dict.fromkeys(named))
+    provenance = Provenance(ledger is not None, sources, preprocessed=bool(trees))
     methods = methods_text(settings, chosen_atlas(settings.atlas), provenance)
     write_text(methods, root / "logs" / "CITATION.md")
     if ledger is not None and not options.participant_label:

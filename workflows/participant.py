@@ -199,10 +199,11 @@ def bold_runs(participant: ParticipantPlan) -> list[BoldRun]:
 
 
 def input_files(participant: ParticipantPlan) -> list[Path]:
-    """Images that are read for a participant."""
+    """Images that are read for a participant, and tables of events."""
     anatomy = [session.t1w_file for session in participant.sessions if session.t1w_file]
     runs = bold_runs(participant)
     return [
         *anatomy,
         *(f for run in runs for f in (run.derived.files if run.derived else [run.file])),
+        *(run.events_file for run in runs if run.events_file),
     ]

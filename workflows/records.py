@@ -84,6 +84,9 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     used["atlas"] = atlas_digest(chosen_atlas(settings.atlas))
     files = input_files(participant)
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    runs = [(r.entities, r.repetition_time_s, r.n_volumes) for r in bold_runs(participant)]
+    runs = [
+        (r.entities, r.repetition_time_s, r.n_volumes, r.slice_times_s, r.slice_axis)
+        for r in bold_runs(participant)
+    ]
     content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -33,6 +33,7 @@ from configs.atlases import HOME_SPACE, chosen_atlas
 from configs.lock import make_lock, write_lock
 from configs.settings import Settings, load_settings
 from workflows.atlas import standard_atlas
+from workflows.bold_tasks import check_tasks, task_notes
 from workflows.failures import Failure, read_failures
 from workflows.fmriprep import space_atlas, space_brains, used_spaces
 from workflows.group import init_group_wf, input_tables
@@ -81,7 +82,9 @@ def execute(options: Options) -> int:
     if options.output_dir == options.bids_dir:
         raise SettingsError(f"{options.output_dir}: the output folder must not be the dataset")
     check_sources(options, settings)
-    chosen_atlas(settings.atlas)
+    atlas = chosen_atlas(settings.atlas)
+    if settings.func.tasks:
+        check_tasks(settings, list(read_table(atlas.labels_file, ["name"])["name"]))
     levels = {
         "plan": run_plan,
         "participant": run_participants,
@@ -109,7 +112,8 @@ def make_cohort_plan(options: Options, settings: Settings) -> Plan:
         slice_timing=settings.func.slice_timing,
         derived=derived_request(options, settings),
     )
-    return make_plan(request, read_image_facts)
+    plan = make_plan(request, read_image_facts)
+    return replace(plan, notes=(*plan.notes, *task_notes(plan.participants, settings)))
 
 
 def derived_request(options: Options, settings: Settings) -> DerivedRequest | None:

@@ -13,6 +13,19 @@ QUALITY = frozenset({MOTION, "clean_minutes", "tsnr"})
 QUALITY_PREFIXES = ("mriqc_", "cat12_")
 EDGES = "connectivity"
 BLOCK = 8192
+EXPLORATORY = frozenset(
+    {
+        "within_network",
+        "between_network",
+        "global_efficiency",
+        "modularity",
+        "mean_clustering",
+        "alff",
+        "falff",
+        "reho",
+    }
+)
+"""Measures of BOLD that are never the planned question unless a model names them."""
 SECOND = {"volume": "deformation"}
 """Measures that tell the same as another one, which tells it with less error."""
 
@@ -25,7 +38,8 @@ class Family:
     n_sessions x n_participants x n_tests, sessions in the order of time. `compared` are the
     places of the two sessions whose change is tested. `is_process` marks scores of what may
     carry the treatment; like the quality of images they are never the planned question.
-    `is_second` marks a measure beside which another one tells the same with less error.
+    `is_second` marks a measure that is exploratory unless a model names it: another one tells
+    the same with less error, or it is one of many summaries of the same images.
     """
 
     modality: str
@@ -196,7 +210,10 @@ def region_families(
     made = {(family.modality, family.measure, family.atlas) for family in families}
     better = [(family.modality, SECOND.get(family.measure), family.atlas) for family in families]
     pairs = zip(families, better, strict=True)
-    return tuple(replace(family, is_second=other in made) for family, other in pairs)
+    return tuple(
+        replace(family, is_second=other in made or family.measure in EXPLORATORY)
+        for family, other in pairs
+    )
 
 
 def edge_family(

@@ -7,6 +7,7 @@ from pathlib import Path
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, traits
 
 from bids_utils.derivatives import read_table
+from bids_utils.errors import DatasetError
 from workflows.compute.denoise import censored_volumes, nuisance_design
 
 
@@ -25,11 +26,18 @@ class DenoisingInputSpec(BaseInterfaceInputSpec):
 def kept_volumes(inputs):
     """Volumes (n_volumes,) bool that are not censored."""
     confounds = read_table(Path(inputs.confounds_file))
-    return ~censored_volumes(confounds, inputs.fd_threshold_mm, inputs.std_dvars_threshold)
+    try:
+        censored = censored_volumes(confounds, inputs.fd_threshold_mm, inputs.std_dvars_threshold)
+    except ValueError as error:
+        raise DatasetError(f"{inputs.confounds_file}: {error}") from error
+    return ~censored
 
 
 def design_of(inputs, low_pass_hz):
     """Everything to remove (n_volumes, n_columns), with this low-pass filter or None."""
     confounds = read_table(Path(inputs.confounds_file))
     band = (inputs.high_pass_hz, low_pass_hz)
-    return nuisance_design(confounds, inputs.strategy, inputs.repetition_time_s, band)
+    try:
+        return nuisance_design(confounds, inputs.strategy, inputs.repetition_time_s, band)
+    except ValueError as error:
+        raise DatasetError(f"{inputs.confounds_file}: {error}") from error

@@ -15,10 +15,12 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bids_utils.derivatives import read_table, write_json
+from bids_utils.derivatives import read_table, write_json, write_table
 from bids_utils.errors import DatasetError, ToolError
+from bids_utils.sidecars import read_json
 from workflows.compute.bold_checks import series_problem
 from workflows.compute.bold_mask import dead_voxels, dice, epi_brain_mask
+from workflows.compute.compcor import current_component_names
 from workflows.compute.geometry import resampled
 from workflows.compute.tissue import first_labels
 from workflows.interfaces.atlas_space import GREY_LABEL
@@ -179,26 +181,28 @@ class _TakeConfoundsInputSpec(BaseInterfaceInputSpec):
 
 
 class _TakeConfoundsOutputSpec(TraitedSpec):
-    confounds_file = File(desc="the same table")
+    confounds_file = File(desc="the table, components by their present names")
     confounds_json = File(desc="what fMRIPrep says of its columns")
     n_dummy = traits.Int(desc="volumes before the steady state, by fMRIPrep")
 
 
 class TakeConfounds(SimpleInterface):
-    """Table of confounds and the file that describes it, which old versions do not have."""
+    """Table of confounds and its dictionary, components named as fMRIPrep does since version 21."""
 
     input_spec = _TakeConfoundsInputSpec
     output_spec = _TakeConfoundsOutputSpec
 
     def _run_interface(self, runtime):
-        table = Path(self.inputs.in_file)
-        sidecar = table.with_suffix(".json")
-        if not sidecar.is_file():
-            sidecar = Path(runtime.cwd) / "confounds.json"
-            write_json({}, sidecar)
-        self._results.update(confounds_file=str(table), confounds_json=str(sidecar))
-        columns = read_table(table).columns
-        self._results["n_dummy"] = sum(name.startswith(NON_STEADY) for name in columns)
+        source, target = Path(self.inputs.in_file), Path(runtime.cwd) / "confounds.tsv"
+        sidecar, table = source.with_suffix(".json"), read_table(source)
+        facts = read_json(sidecar) if sidecar.is_file() else {}
+        names = current_component_names(table.columns, facts)
+        meanings = {names[column]: facts[column] for column in names if column in facts}
+        write_table(table[list(names)].rename(columns=names), target)
+        write_json(meanings, target.with_suffix(".json"))
+        n_dummy = sum(name.startswith(NON_STEADY) for name in table.columns)
+        self._results |= {"confounds_file": str(target), "n_dummy": n_dummy}
+        self._results["confounds_json"] = str(target.with_suffix(".json"))
         return runtime
 
 

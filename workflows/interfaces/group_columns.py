@@ -16,6 +16,11 @@ DESCRIPTIONS: dict[str, str] = {
         "gm, wm, csf, brain (gm + wm; its percent change is that of the whole brain), ventricles, "
         "and the brain mask (icv, once per person); "
         "mean_connectivity: mean Fisher z of a region's edges to regions seen in every session; "
+        "within_network, between_network: mean Fisher z of the edges of a network and between "
+        "two; circuit: of the edges between the two ends of a circuit that was named before; "
+        "global_efficiency, modularity, mean_clustering: of graphs of the strongest 10 to 30 % of "
+        "edges, mean over densities; alff, falff, reho: local activity, mean of the region's "
+        "voxels; contrast_*: effect of a task contrast; gppi_*: change of coupling with a seed; "
         "connectivity: Fisher z of one edge; fd_mean: mean framewise displacement; "
         "clean_minutes: time left after censoring; tsnr: temporal signal-to-noise ratio; "
         "area, mean_thickness, global_volume: FreeSurfer and CAT12 as they name them; "
@@ -27,7 +32,10 @@ DESCRIPTIONS: dict[str, str] = {
     "region": "Region of the atlas, or what a whole-brain measure is about.",
     "region_a": "First region of an edge.",
     "region_b": "Second region of an edge.",
-    "value": "Value in the unit of the row; several runs are averaged, weighted by clean minutes.",
+    "value": (
+        "Value in the unit of the row. Several runs: edges are of the joined runs, local activity "
+        "and quality are averaged, weighted by clean minutes."
+    ),
     "unit": "Unit of the value; z is Fisher's z of a Pearson correlation.",
     "qc": (
         "ok; missing where there is no usable value (the row is kept); residual where more than "

@@ -150,11 +150,14 @@ def _preprocessing(results):
         return {"Preprocessing": f"done before; measures were read from tables: {AUTHORS}"}
     band = f"{func.high_pass_hz:g} Hz high-pass"
     band += f", {func.low_pass_hz:g} Hz low-pass" if func.low_pass_hz else ""
-    motion = f"volumes above {func.fd_threshold_mm:g} mm framewise displacement left out"
+    limit = func.fd_threshold_mm
+    motion = "none left out"
+    if limit is not None:
+        motion = f"volumes above {limit:g} mm framewise displacement left out"
     return {
         "Preprocessing: anatomy": "see Methods (logs/CITATION.md)",
         "Preprocessing: BOLD confounds and filter": f"{func.strategy}; {band}; {motion}",
-        "Preprocessing: shortest usable run": f"{func.min_clean_minutes:g} minutes",
+        "Preprocessing: least clean time of a session": f"{func.min_clean_minutes:g} minutes",
     }
 
 

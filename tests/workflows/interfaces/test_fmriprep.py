@@ -1,3 +1,5 @@
+import json
+
 """Series of fMRIPrep: what is cut out of them, and what is refused."""
 
 from pathlib import Path
@@ -6,6 +8,7 @@ import nibabel as nb
 import numpy as np
 import pytest
 
+from bids_utils.derivatives import read_table
 from bids_utils.errors import DatasetError, ToolError
 from bids_utils.sidecars import read_json
 from workflows.interfaces.fmriprep import BrainTissues, TakeConfounds, TakeSeries, brain_box
@@ -142,18 +145,32 @@ def test_the_box_has_a_margin_and_ends_with_the_image():
         brain_box(np.zeros((2, 2, 2)))
 
 
-def test_confounds_keep_their_description_or_get_an_empty_one(tmp_path, monkeypatch):
+def test_confounds_keep_values_and_description_or_get_an_empty_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = tmp_path / "a_timeseries.tsv"
     table.write_text(
-        "csf\tnon_steady_state_outlier00\tnon_steady_state_outlier01\n1\t1\t0\n1\t0\t1\n"
+        "csf\tnon_steady_state_outlier00\tnon_steady_state_outlier01\nn/a\t1\t0\n1.5\t0\t1\n"
     )
     outputs = TakeConfounds(in_file=str(table)).run().outputs
-    assert (outputs.confounds_file, outputs.n_dummy) == (str(table), 2)
+    assert outputs.n_dummy == 2
+    assert read_table(Path(outputs.confounds_file)).equals(read_table(table))
     assert read_json(Path(outputs.confounds_json)) == {}
     table.with_suffix(".json").write_text('{"csf": {"Method": "Mean"}}')
     outputs = TakeConfounds(in_file=str(table)).run().outputs
-    assert outputs.confounds_json == str(table.with_suffix(".json"))
+    assert read_json(Path(outputs.confounds_json)) == {"csf": {"Method": "Mean"}}
+
+
+def test_components_of_old_versions_are_told_apart_by_their_mask(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "a_regressors.tsv"
+    table.write_text("a_comp_cor_00\ta_comp_cor_01\n1\t3\n2\t5\n")
+    share = {"VarianceExplained": 0.3, "CumulativeVarianceExplained": 0.3, "Method": "aCompCor"}
+    facts = {"a_comp_cor_00": share | {"Mask": "CSF"}, "a_comp_cor_01": share | {"Mask": "WM"}}
+    table.with_suffix(".json").write_text(json.dumps(facts))
+    outputs = TakeConfounds(in_file=str(table)).run().outputs
+    found = read_table(Path(outputs.confounds_file))
+    assert found.to_dict("list") == {"c_comp_cor_00": [1, 2], "w_comp_cor_00": [3, 5]}
+    assert read_json(Path(outputs.confounds_json))["w_comp_cor_00"]["Mask"] == "WM"
 
 
 def test_tissues_of_a_standard_brain_follow_its_intensities(tmp_path, monkeypatch):
