@@ -1,7 +1,6 @@
-import json
-
 """Series of fMRIPrep: what is cut out of them, and what is refused."""
 
+import json
 from pathlib import Path
 
 import nibabel as nb
