@@ -268,7 +268,8 @@ def init_mni_wf(settings: AnatSettings, name: str = "mni_wf") -> Workflow:
     outputnode = Node(IdentityInterface([*fields, *priors]), "outputnode")
     mni = Node(MniReference(resolution_mm=settings.mni_resolution_mm), "mni")
     coarse = Node(Coarser(), "coarse", mem_gb=0.6)
-    affine = Node(GreedyAffine(dof=12, metric=["NMI"], iterations="100x50x10"), "affine")
+    effort = {"metric": ["NMI"], "iterations": "100x50x10"}
+    affine = Node(GreedyAffine(dof=12, any_pose=True, **effort), "affine")
     warp = Node(GreedyWarp(iterations="100x50x20"), "warp", mem_gb=1.0)
     to_mni = Node(ComposeWarp(inverse=False), "to_mni")
     from_mni = Node(ComposeWarp(inverse=True), "from_mni", mem_gb=1.0)

@@ -166,7 +166,8 @@ def init_brain_wf(settings: AnatSettings, name: str = "brain_wf") -> Workflow:
     outputnode = Node(IdentityInterface(["brain_file", "mask_file"]), "outputnode")
     mni = Node(MniReference(resolution_mm=COARSE_MNI_MM), "mni")
     coarse = Node(Coarser(), "coarse", mem_gb=0.6)
-    affine = Node(GreedyAffine(dof=12, metric=["NCC", "2x2x2"], iterations="100x50"), "affine")
+    effort = {"metric": ["NCC", "2x2x2"], "iterations": "100x50"}
+    affine = Node(GreedyAffine(dof=12, any_pose=True, **effort), "affine")
     refine = Node(
         RefineMask(min_ml=settings.min_brain_ml, max_ml=settings.max_brain_ml), "refine", mem_gb=0.6
     )

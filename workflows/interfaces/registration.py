@@ -24,6 +24,7 @@ from workflows.compute.geometry import (
     resampled,
 )
 from workflows.compute.intensity import antialiased
+from workflows.compute.start_pose import start_pose
 from workflows.compute.tissue import tissue_agreement
 from workflows.interfaces.engine import run_engine
 from workflows.interfaces.volumes import load_mask, load_volume, save_volume, voxel_size_mm
@@ -140,6 +141,7 @@ class _GreedyAffineInputSpec(BaseInterfaceInputSpec):
     dof = traits.Enum(6, 12, mandatory=True, desc="6 rigid, 12 affine")
     metric = traits.List(traits.Str(), mandatory=True, desc="metric of greedy, e.g. NMI")
     iterations = traits.Str(mandatory=True, desc="per level from coarse to fine, e.g. 100x50")
+    any_pose = traits.Bool(False, usedefault=True, desc="brains that may lie another way round")
 
 
 class _GreedyAffineOutputSpec(TraitedSpec):
@@ -147,16 +149,17 @@ class _GreedyAffineOutputSpec(TraitedSpec):
 
 
 class GreedyAffine(SimpleInterface):
-    """Rigid or affine registration; starts with the centres of the masks (or images)."""
+    """Rigid or affine registration; starts with the centres of the masks (or images).
+
+    With `any_pose` the start is turned where the head lies far from the pose of the other.
+    """
 
     input_spec = _GreedyAffineInputSpec
     output_spec = _GreedyAffineOutputSpec
 
     def _run_interface(self, runtime):
         folder, fields = Path(runtime.cwd), self.inputs
-        weights = [fields.fixed_mask_file or fields.fixed_file]
-        weights += [fields.moving_mask_file or fields.moving_file]
-        np.savetxt(folder / "start.mat", centre_shift(*map(load_volume, weights)))
+        np.savetxt(folder / "start.mat", self._start())
         images = ["-i", fields.fixed_file, fields.moving_file, "-ia", "start.mat"]
         mask = ["-gm", fields.fixed_mask_file] if fields.fixed_mask_file else []
         effort = ["-m", *fields.metric, "-n", fields.iterations]
@@ -164,6 +167,14 @@ class GreedyAffine(SimpleInterface):
         run_engine(GREEDY, arguments, folder)
         self._results["out_xfm"] = str(folder / "affine.mat")
         return runtime
+
+    def _start(self):
+        """Matrix (4, 4) to start from, fixed points to moving points, mm."""
+        fields = self.inputs
+        fixed = fields.fixed_mask_file or fields.fixed_file
+        moving = fields.moving_mask_file or fields.moving_file
+        start = start_pose if fields.any_pose else centre_shift
+        return start(load_volume(fixed), load_volume(moving))
 
 
 class _GreedyWarpInputSpec(BaseInterfaceInputSpec):
