@@ -19,6 +19,7 @@ from workflows.interfaces.registration import (
     MniReference,
 )
 from workflows.interfaces.save import Output
+from workflows.interfaces.session_order import ArrangeSessions, RestoreOrder
 from workflows.interfaces.session_quality import QUALITY_DICTIONARY, SessionQuality
 from workflows.interfaces.thickness import RegionThickness, SessionThickness, ThicknessLines
 from workflows.interfaces.tissue import (
@@ -382,13 +383,13 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
     inputnode: `t1w_files` (a list; no session is treated apart), `atlas_file` (labels in
     MNI152NLin2009aSym), `atlas_labels_file`. outputnode: the fields of `ANAT_OUTPUTS`, and
     `template_mni_file` and `template_head_file` for pictures; lists are in the order of
-    `t1w_files`.
+    `t1w_files`. Inside, the sessions are in an order that their images decide.
     """
     workflow = Workflow(name)
     given = ["t1w_files", "atlas_file", "atlas_labels_file"]
     inputnode = Node(IdentityInterface(given), "inputnode")
     fields = [*(output.field for output in ANAT_OUTPUTS), "template_mni_file", "template_head_file"]
-    outputnode = Node(IdentityInterface(fields), "outputnode")
+    arrange, arranged = _in_one_order(workflow, inputnode, fields)
     template_wf = init_template_wf(n_sessions, settings.anat)
     deform = Node(SessionDeformations(), "deform", mem_gb=2.0)
     mni_wf = init_mni_wf(settings.anat)
@@ -396,7 +397,7 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
     regions_wf = init_regions_wf(settings.anat)
     thickness_wf = init_thickness_wf(settings.anat)
     quality_wf = init_quality_wf()
-    workflow.connect(inputnode, "t1w_files", template_wf, "inputnode.t1w_files")
+    workflow.connect(arrange, "out_files", template_wf, "inputnode.t1w_files")
     for source, target, passed in (
         (template_wf, mni_wf, ("mask_file",)),
         (template_wf, tissue_wf, ("mask_file",)),
@@ -425,17 +426,41 @@ def init_anat_wf(n_sessions: int, settings: Settings, name: str = "anat_wf") -> 
             (deform, regions_wf, deformed),
             (deform, thickness_wf, [(field, f"inputnode.{field}") for field in followed]),
             (inputnode, thickness_wf, [("atlas_labels_file", "inputnode.atlas_labels_file")]),
-            (deform, outputnode, [("brain_file", "template_file"), ("jacobian_files",) * 2]),
-            (template_wf, outputnode, [(f"outputnode.{k}", v) for k, v in TEMPLATE_FIELDS]),
-            (tissue_wf, outputnode, [(f"outputnode.{k}", f"template_{k}") for k in TISSUE_FIELDS]),
-            (tissue_wf, outputnode, [(f"outputnode.{k}", k) for k in SEGMENTED_FIELDS]),
-            (mni_wf, outputnode, [(f"outputnode.{k}", k) for k in MNI_FIELDS]),
-            (regions_wf, outputnode, [(f"outputnode.{k}", k) for k in REGION_FIELDS]),
-            (thickness_wf, outputnode, [(f"outputnode.{k}", k) for k in THICKNESS_FIELDS]),
-            (quality_wf, outputnode, [(f"outputnode.{k}", k) for k in QUALITY_FIELDS]),
+            (deform, arranged, [("brain_file", "template_file"), ("jacobian_files",) * 2]),
+            (template_wf, arranged, [(f"outputnode.{k}", v) for k, v in TEMPLATE_FIELDS]),
+            (tissue_wf, arranged, [(f"outputnode.{k}", f"template_{k}") for k in TISSUE_FIELDS]),
+            (tissue_wf, arranged, [(f"outputnode.{k}", k) for k in SEGMENTED_FIELDS]),
+            (mni_wf, arranged, [(f"outputnode.{k}", k) for k in MNI_FIELDS]),
+            (regions_wf, arranged, [(f"outputnode.{k}", k) for k in REGION_FIELDS]),
+            (thickness_wf, arranged, [(f"outputnode.{k}", k) for k in THICKNESS_FIELDS]),
+            (quality_wf, arranged, [(f"outputnode.{k}", k) for k in QUALITY_FIELDS]),
         ]
     )
     return workflow
+
+
+def _in_one_order(workflow: Workflow, inputnode: Node, fields: list[str]) -> tuple[Node, Node]:
+    """Node that arranges the sessions, and one for results, whose lists come back as given.
+
+    The second passes on to the outputnode.
+    """
+    arrange = Node(ArrangeSessions(), "arrange")
+    arranged = Node(IdentityInterface(fields), "arranged")
+    outputnode = Node(IdentityInterface(fields), "outputnode")
+    lists = tuple(dict.fromkeys(row.field for row in ANAT_OUTPUTS if row.scope == "session"))
+    restore = Node(RestoreOrder(lists), "restore")
+    others = [(field, field) for field in dict.fromkeys(fields) if field not in lists]
+    same = [(field, field) for field in lists]
+    workflow.connect(
+        [
+            (inputnode, arrange, [("t1w_files", "in_files")]),
+            (arrange, restore, [("order", "order")]),
+            (arranged, restore, same),
+            (restore, outputnode, same),
+            (arranged, outputnode, others),
+        ]
+    )
+    return arrange, arranged
 
 
 def init_thickness_wf(settings: AnatSettings, name: str = "thickness_wf") -> Workflow:

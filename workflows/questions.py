@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from pydantic import TypeAdapter
 
+from bids_utils.errors import SettingsError
 from bids_utils.names import strip_label
 from bids_utils.phenotype import ScoreRule
 from configs.lock import file_label, main_model
@@ -34,8 +35,16 @@ from workflows.interfaces.outcomes import REQUEST, ScoreRequest
 
 
 def analyses_of(settings: Settings) -> list[tuple[str, str]]:
-    """Kind of each analysis and what is asked, as JSON."""
+    """Kind of each analysis and what is asked, as JSON.
+
+    Raises
+    ------
+    SettingsError
+        A prediction in tangent space where connections are partial correlations.
+    """
     group = settings.group
+    if settings.func.connectivity == "partial":
+        _check_correlations(group.predictions)
     models = [("model", _json(ModelSpec, spec)) for spec in model_specs(settings)]
     return [
         *models,
@@ -198,6 +207,16 @@ def _process(made: ProcessSettings, group: GroupSettings) -> ProcessSpec:
         planned=made.planned,
         confidence=group.confidence,
     )
+
+
+def _check_correlations(predictions: tuple[PredictionSettings, ...]) -> None:
+    for made in predictions:
+        if made.method == "tangent":
+            raise SettingsError(
+                f"group.predictions: {made.name}: tangent needs matrices of correlations, those of "
+                "partial correlations need not be positive definite: write "
+                "func.connectivity: correlation, or method: elastic_net"
+            )
 
 
 def _prediction(made: PredictionSettings, group: GroupSettings) -> PredictionRequest:

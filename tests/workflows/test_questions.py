@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
+from bids_utils.errors import SettingsError
 from configs.lock import Comparison
 from configs.settings import (
+    FuncSettings,
     GroupSettings,
     MechanismSettings,
     PredictionSettings,
@@ -86,3 +89,34 @@ def test_predictions_that_were_locked_are_planned():
     locked = Comparison(frozenset({"prediction who"}))
     [text] = [t for kind, t in as_locked(analyses_of(SETTINGS), locked) if kind == "prediction"]
     assert json.loads(text)["planned"]
+
+
+TANGENT = PredictionSettings(
+    name="who",
+    target=VariableSettings(score="BDI", session="post"),
+    brain=(VariableSettings(measure="connectivity", session="ses-pre"),),
+    method="tangent",
+)
+
+
+def test_tangent_space_is_asked_for_and_refused_for_partial_correlations():
+    settings = Settings(sessions=SESSIONS, group=GroupSettings(predictions=(TANGENT,)))
+    [text] = [text for kind, text in analyses_of(settings) if kind == "prediction"]
+    assert json.loads(text)["method"] == "tangent"
+    partial = settings.model_copy(update={"func": FuncSettings(connectivity="partial")})
+    with pytest.raises(SettingsError, match="who: tangent needs matrices of correlations"):
+        analyses_of(partial)
+
+
+@pytest.mark.parametrize(
+    "brain",
+    [
+        [{"measure": "connectivity", "change": ("pre", "mid")}],
+        [{"measure": "connectivity", "session": "pre", "region": "a"}],
+        [{"measure": "volume", "session": "pre"}],
+        [{"measure": "connectivity", "session": "pre"}, {"measure": "volume", "session": "pre"}],
+    ],
+)
+def test_tangent_space_takes_all_connections_of_one_session_only(brain):
+    with pytest.raises(ValidationError, match="who: tangent predicts from all connections of one"):
+        PredictionSettings.model_validate(TANGENT.model_dump() | {"brain": brain})

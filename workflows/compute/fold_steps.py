@@ -125,9 +125,10 @@ class EdgeSelection(TransformerMixin, BaseEstimator):
 class TangentSpace(TransformerMixin, BaseEstimator):
     """Covariances as displacements from the mean covariance of the training rows.
 
-    Whitening by the mean, then the matrix logarithm (Varoquaux 2010; arithmetic mean as
-    reference, Pervaiz 2020). A row holds `n_leading` other columns, which pass unchanged,
-    and a flattened n_regions x n_regions covariance, positive definite. The answer has
+    Whitening by the mean, then the matrix logarithm (Varoquaux 2010; for predictions Pervaiz
+    2020). The reference is the arithmetic mean, which needs no iterations. A row holds
+    `n_leading` other columns, which pass unchanged, and a flattened n_regions x n_regions
+    covariance, positive definite. The answer has
     n_regions * (n_regions + 1) / 2 values, those beside the diagonal times sqrt(2), so that
     distances are kept.
     """

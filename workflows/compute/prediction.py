@@ -469,7 +469,7 @@ def _facts(problem, reasons):
         "predictors": f"{problem.clinical.shape[1]} clinical columns, {_n_features(problem)} brain",
         "validation": f"{spec.n_repeats} repeats of {spec.n_folds} folds {grouped}; internal only",
         "tuning": f"{spec.n_inner} inner folds in the training participants of each fold",
-        "model": f"{spec.method} (brain), elastic net (clinical)",
+        "model": f"{_brain_model(problem)} (brain), elastic net (clinical)",
         "missing values": f"{holes[0]} clinical and {holes[1]} brain values replaced by the mean "
         "of the training participants",
         "confounds": f"{problem.n_confounds} removed from brain features inside the fold",
@@ -480,6 +480,14 @@ def _facts(problem, reasons):
     }
 
 
+def _brain_model(problem):
+    return f"{problem.spec.method} in tangent space" if problem.covariances else problem.spec.method
+
+
 def _n_features(problem):
     harmonised = problem.spec.harmoniser is not None and problem.sites is not None
-    return max(problem.brain.shape[1] - problem.n_confounds - harmonised, 0)
+    n_values = max(problem.brain.shape[1] - problem.n_confounds - harmonised, 0)
+    if not problem.covariances:
+        return n_values
+    n_regions = int(np.sqrt(n_values))
+    return n_regions * (n_regions + 1) // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,9 @@ from workflows.compute.design import level_text
 from workflows.compute.problems import ModelError, Problem
 
 MIN_CLASS = 5
+SHRINKAGE = 0.1
+MIN_REGIONS = 3
+MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,86 @@ def clinical_matrix(clinical: pd.DataFrame) -> np.ndarray:
         levels = np.unique(texts[texts != ""].astype(str))
         columns += [np.where(texts == "", np.nan, texts == level) for level in levels[1:]]
     return np.column_stack(columns).astype(float) if columns else np.empty((len(clinical), 0))
+
+
+def with_correlations(cases: Cases, labels: pd.DataFrame) -> tuple[Cases, str]:
+    """Cases with matrices of correlations instead of edges, and what was done in words.
+
+    Each matrix is (1 - `SHRINKAGE`) times the correlations plus `SHRINKAGE` times the identity,
+    so that it has an inverse also where there are fewer volumes than regions. Regions that lack
+    values in anybody with outcome, confounds and any edge are left out for all.
+
+    Parameters
+    ----------
+    cases : Cases
+        One brain array, n_rows x n_edges, Fisher z of full correlations; NaN is missing.
+    labels : pd.DataFrame
+        region_a and region_b of each edge.
+
+    Raises
+    ------
+    ModelError
+        There is not one edge for each pair of regions; fewer than `MIN_REGIONS` regions are
+        left; a matrix is not positive definite.
+    """
+    [(name, edges)] = cases.brain.items()
+    regions, places = _regions_of(labels, name)
+    matrices = np.full((len(edges), len(regions), len(regions)), np.nan)
+    matrices[:, places[0], places[1]] = (1 - SHRINKAGE) * np.tanh(edges)
+    matrices[:, places[1], places[0]] = matrices[:, places[0], places[1]]
+    matrices[:, range(len(regions)), range(len(regions))] = 1.0
+    used = np.isfinite(cases.target.astype(float)) & np.isfinite(cases.confounds).all(axis=1)
+    used &= np.isfinite(edges).any(axis=1)
+    there = _regions_of_all(np.isnan(matrices[used]).any(axis=0))
+    if there.sum() < MIN_REGIONS:
+        what = f"{name}: only {there.sum()} regions are there in everybody, {MIN_REGIONS} needed"
+        raise ModelError(Problem(what, "prediction", "leave out people with poor coverage"))
+    kept = matrices[:, there][:, :, there]
+    _check_positive(kept[used], cases.participants[used], name)
+    left = [region for region, own in zip(regions, there, strict=True) if not own]
+    return replace(cases, brain={name: kept}), _tangent_words(int(there.sum()), left)
+
+
+def _regions_of(labels, name):
+    """Names of regions in the order of the edges, and the two places of each edge, 2 x n_edges."""
+    pairs = labels[["region_a", "region_b"]]
+    regions = pd.unique(pairs.to_numpy(dtype=object).ravel())
+    places = np.sort(pd.Index(regions).get_indexer(pairs.to_numpy(object).ravel()).reshape(-1, 2))
+    n_pairs = len(np.unique(places[places[:, 0] < places[:, 1]], axis=0))
+    if pairs.isna().any(axis=None) or len(places) != n_pairs or _n_edges(regions) != n_pairs:
+        what = f"'{name}' does not have one value for each pair of regions"
+        raise ModelError(Problem(what, "prediction", "take connectivity of all regions"))
+    return regions, places.T
+
+
+def _n_edges(regions):
+    return len(regions) * (len(regions) - 1) // 2
+
+
+def _regions_of_all(holes):
+    """Regions to keep, so that no pair of them is a hole; the one with most holes goes first."""
+    kept = np.ones(len(holes), dtype=bool)
+    while (count := (holes & kept & kept[:, None]).sum(axis=1)).any():
+        kept[np.argmax(count)] = False
+    return kept
+
+
+def _check_positive(matrices, participants, name):
+    smallest = np.linalg.eigvalsh(matrices)[:, 0]
+    if len(smallest) and smallest.min() < 1e-6:
+        what = f"{name}: the matrix of participant {participants[np.argmin(smallest)]} is not "
+        what += "positive definite, so not of correlations over the same volumes"
+        raise ModelError(Problem(what, "prediction", "use elastic_net, or check the matrix"))
+
+
+def _tangent_words(n_regions, left):
+    more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+    named = ", ".join(str(region) for region in left[:MOST_NAMED]) + more
+    lacking = f", {len(left)} left out because somebody lacks them ({named})" if left else ""
+    return (
+        f"{n_regions} regions{lacking}; correlations shrunk by {SHRINKAGE:g} to the identity; "
+        "reference: mean matrix of the training participants of each fold"
+    )
 
 
 def _missing(cases, spec):

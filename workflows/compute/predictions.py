@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +13,7 @@ from workflows.compute.design import level_text
 from workflows.compute.fold_steps import SiteOffsets
 from workflows.compute.outcomes import responded
 from workflows.compute.prediction import PredictionResult, predict_outcome
-from workflows.compute.prediction_cases import Cases, PredictionSpec
+from workflows.compute.prediction_cases import Cases, PredictionSpec, with_correlations
 from workflows.compute.problems import ModelError, Problem
 from workflows.compute.scale import Scale
 from workflows.compute.temporal_order import Moment
@@ -23,6 +24,7 @@ from workflows.compute.treatment_selection import (
 )
 from workflows.compute.variables import (
     Source,
+    Variable,
     VariableSpec,
     covariate_columns,
     score_at,
@@ -36,7 +38,8 @@ ARM = "arm"
 class PredictionRequest:
     """What is predicted from what; see the settings of the same names.
 
-    `harmonise` removes the mean of each site, learned in the training participants.
+    `harmonise` removes the mean of each site, learned in the training participants. `tangent`
+    takes one variable: the connections of a session, as Fisher z of correlations.
     """
 
     name: str
@@ -44,7 +47,7 @@ class PredictionRequest:
     response: bool
     clinical: tuple[VariableSpec, ...]
     brain: tuple[VariableSpec, ...]
-    method: Literal["elastic_net", "cpm"]
+    method: Literal["elastic_net", "cpm", "tangent"]
     confounds: tuple[str, ...] = ()
     by_site: bool = False
     harmonise: bool = False
@@ -67,7 +70,8 @@ def run_prediction(
     Raises
     ------
     ModelError
-        A variable is not there or was not measured before the outcome; too few participants.
+        A variable is not there or was not measured before the outcome; too few participants;
+        connections that are no matrix of correlations, for `tangent`.
     """
     source = replace(source, level_columns=frozenset({request.site_column}))
     target = _target(request, source)
@@ -76,22 +80,29 @@ def run_prediction(
     for own in brain.values():
         _check_first(request, own, source)
     _check_columns(request, source, target)
-    people = source.cohort.participants
-    sites = None
-    if (request.by_site or request.harmonise) and request.site_column in people:
-        sites = people[request.site_column].map(level_text).to_numpy(dtype=object)
     cases = Cases(
-        np.asarray(people.index),
+        np.asarray(source.cohort.participants.index),
         target,
         clinical,
         {name: found.values for name, found in brain.items()},
         covariate_columns(request.confounds, source)[0],
-        sites,
+        _sites(request, source),
     )
+    result = _predicted(request, cases, brain, rng)
+    selection, said = _selection(request, source, cases, rng)
+    return _tables(request, result, said) | selection
+
+
+def _predicted(
+    request: PredictionRequest,
+    cases: Cases,
+    brain: Mapping[str, Variable],
+    rng: np.random.Generator,
+) -> PredictionResult:
     spec = PredictionSpec(
         kind="binary" if request.response else "continuous",
         predictors_first=True,
-        method=request.method,
+        method="ridge" if request.method == "tangent" else request.method,
         group_by="site" if request.by_site else "participant",
         harmoniser=SiteOffsets() if request.harmonise and not request.by_site else None,
         n_folds=request.n_folds,
@@ -99,9 +110,19 @@ def run_prediction(
         n_permutations=request.n_permutations,
         confidence=request.confidence,
     )
-    result = predict_outcome(cases, spec, rng)
-    selection, said = _selection(request, source, cases, rng)
-    return _tables(request, result, said) | selection
+    if request.method != "tangent":
+        return predict_outcome(cases, spec, rng)
+    [connections] = brain.values()
+    matrices, said = with_correlations(cases, connections.labels)
+    result = predict_outcome(matrices, spec, rng)
+    return replace(result, facts=dict(result.facts) | {"tangent space": said})
+
+
+def _sites(request, source):
+    people = source.cohort.participants
+    if not (request.by_site or request.harmonise) or request.site_column not in people:
+        return None
+    return people[request.site_column].map(level_text).to_numpy(dtype=object)
 
 
 def _target(request, source):

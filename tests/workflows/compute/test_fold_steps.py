@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from nilearn.connectome import ConnectivityMeasure
 from scipy import linalg
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from workflows.compute.fold_steps import (
     ConfoundRegression,
@@ -96,6 +97,29 @@ def test_tangent_space_equals_the_logarithm_of_the_whitened_covariance(rng):
     expected = [log[0, 0], beside[0], beside[1], log[1, 1], beside[2], log[2, 2]]
     np.testing.assert_allclose(found[4], [*leading[4], *expected], atol=1e-10)
     assert (found[4, 2:] ** 2).sum() == pytest.approx((log**2).sum())
+
+
+class Given(BaseEstimator):
+    """Takes a matrix for its own covariance, so that nilearn starts from the same matrices."""
+
+    def fit(self, matrix, y=None):
+        self.covariance_ = matrix
+        return self
+
+
+def test_tangent_space_equals_that_of_nilearn_at_the_same_reference(rng):
+    matrices = np.array([shrunk_covariance(rng.normal(size=(30, 7))) for _ in range(6)])
+    flat = matrices.reshape(6, -1)
+    found = TangentSpace().fit(flat[:4]).transform(flat)
+    # nilearn's own reference is a geometric mean: that of one matrix is the matrix itself
+    theirs = ConnectivityMeasure(cov_estimator=Given(), kind="tangent").fit(
+        [matrices[:4].mean(axis=0)]
+    )
+    logs = theirs.transform(list(matrices))
+    upper = np.triu_indices(7)
+    weight = np.where(upper[0] == upper[1], 1, np.sqrt(2))
+    np.testing.assert_allclose(found, logs[:, *upper] * weight, atol=1e-6)
+    assert np.abs(found).max() > 0.1
 
 
 def test_a_covariance_that_is_not_positive_definite_is_refused():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.compute.fold_steps import SiteOffsets, shrunk_covariance
+from workflows.compute.fold_steps import SiteOffsets, TangentSpace, shrunk_covariance
 from workflows.compute.prediction import fold_predictions, predict_outcome
 from workflows.compute.prediction_cases import Cases, PredictionSpec
 from workflows.compute.problems import ModelError
@@ -174,6 +174,41 @@ def test_covariances_are_predicted_from_in_tangent_space():
     cases = cases_of(target, np.array([shrunk_covariance(part) for part in mixed]))
     result = predict_outcome(cases, replace(QUICK, method="ridge"), rng)
     assert score(result, "brain", "r") > 0.7
+    assert result.facts["predictors"] == "0 clinical columns, 6 brain"
+    assert result.facts["model"] == "ridge in tangent space (brain), elastic net (clinical)"
+
+
+def test_matrices_of_test_rows_change_neither_the_reference_nor_the_other_predictions(monkeypatch):
+    rng = np.random.default_rng(15)
+    matrices = np.array([shrunk_covariance(rng.normal(size=(30, 4))) for _ in range(40)])
+    cases = cases_of(rng.normal(size=40) + 2 * matrices[:, 0, 1], matrices)
+    references, learn = [], TangentSpace.fit
+
+    def fit(step, values, y=None):
+        references.append(learn(step, values).whitening_)
+        return step
+
+    monkeypatch.setattr(TangentSpace, "fit", fit)
+
+    def predicted(changed):
+        brain = matrices.copy()
+        brain[changed] = shrunk_covariance(np.linspace(0, 9, 200).reshape(50, 4) ** 3)
+        references.clear()
+        part = replace(cases, brain={"edges": brain})
+        rows = np.arange(32), np.arange(32, 40)
+        spec = replace(QUICK, method="ridge")
+        found = fold_predictions(part, spec, rows, np.random.default_rng(1))
+        return found["brain"].to_numpy(), np.array(references)
+
+    plain, learned = predicted([])
+    late, same = predicted([39])
+    np.testing.assert_array_equal(same, learned)
+    np.testing.assert_array_equal(late[:7], plain[:7])
+    assert late[7] != plain[7]
+    assert len(learned) == 1 + QUICK.n_inner
+    early, other = predicted([0])
+    assert np.abs(other[0] - learned[0]).max() > 1e-3
+    assert np.abs(early - plain).min() > 1e-6
 
 
 def test_everybody_keeps_a_row_and_holes_are_filled_and_counted():

@@ -12,6 +12,7 @@ from workflows.compute.prediction_cases import (
     PredictionSpec,
     clinical_matrix,
     usable_rows,
+    with_correlations,
 )
 from workflows.compute.problems import ModelError
 
@@ -107,3 +108,71 @@ def test_parts_of_different_length_are_refused(cases):
         usable_rows(replace(cases, confounds=np.empty((3, 0))), SPEC)
     with pytest.raises(ValueError, match="stand alone"):
         usable_rows(replace(cases, brain={"a": np.ones((24, 2, 2)), "b": np.ones((24, 1))}), SPEC)
+
+
+# edges of four regions, neither in the order of the regions nor from the first to the second
+PAIRS = [("c", "a"), ("a", "b"), ("b", "c"), ("d", "a"), ("b", "d"), ("d", "c")]
+LABELS = pd.DataFrame(PAIRS, columns=["region_a", "region_b"])
+R = np.array([0.3, -0.2, 0.4, 0.1, 0.5, -0.25])
+
+
+@pytest.fixture
+def connected(cases):
+    return replace(cases, brain={"connectivity at pre": np.tile(np.arctanh(R), (24, 1))})
+
+
+def test_edges_become_shrunk_correlations_of_their_two_regions(connected):
+    made, said = with_correlations(connected, LABELS)
+    [matrices] = made.brain.values()
+    # regions as the edges name them: c, a, b, d; 0.9 times each correlation
+    expected = [
+        [1, 0.27, 0.36, -0.225],
+        [0.27, 1, -0.18, 0.09],
+        [0.36, -0.18, 1, 0.45],
+        [-0.225, 0.09, 0.45, 1],
+    ]
+    np.testing.assert_allclose(matrices[5], expected, atol=1e-12)
+    assert matrices.shape == (24, 4, 4)
+    assert said.startswith("4 regions; correlations shrunk by 0.1 to the identity")
+
+
+def test_a_region_that_somebody_lacks_is_left_out_for_all_and_named(connected):
+    edges = connected.brain["connectivity at pre"].copy()
+    edges[3, [1, 2, 4]] = np.nan  # person 3 lacks b
+    edges[7] = np.nan  # person 7 was not scanned
+    edges[8, [0, 2, 5]] = np.nan  # person 8 lacks c, but has no outcome
+    target = connected.target.copy()
+    target[8] = np.nan
+    made, said = with_correlations(replace(connected, brain={"z": edges}, target=target), LABELS)
+    expected = [[1, 0.27, -0.225], [0.27, 1, 0.09], [-0.225, 0.09, 1]]
+    np.testing.assert_allclose(made.brain["z"][3], expected, atol=1e-12)
+    assert said.startswith("3 regions, 1 left out because somebody lacks them (b); ")
+    reasons = usable_rows(made, SPEC)
+    assert {place: why for place, why in enumerate(reasons) if why} == {
+        7: "no values of z",
+        8: "no outcome",
+    }
+
+
+def test_too_few_regions_in_everybody_are_refused(connected):
+    edges = connected.brain["connectivity at pre"].copy()
+    edges[3, [1, 2, 4]] = np.nan
+    edges[4, [0, 2, 5]] = np.nan
+    with pytest.raises(ModelError, match="only 2 regions are there in everybody, 3 needed"):
+        with_correlations(replace(connected, brain={"z": edges}), LABELS)
+
+
+@pytest.mark.parametrize("change", [LABELS.iloc[:5], LABELS.assign(region_a=None)])
+def test_connections_that_are_no_whole_matrix_are_refused(connected, change):
+    [edges] = connected.brain.values()
+    part = replace(connected, brain={"z": edges[:, : len(change)]})
+    with pytest.raises(ModelError, match="'z' does not have one value for each pair of regions"):
+        with_correlations(part, change)
+
+
+def test_a_matrix_that_is_not_of_correlations_is_refused_by_the_participant(connected):
+    edges = connected.brain["connectivity at pre"].copy()
+    # a like b, a like c, but b the opposite of c: smallest eigenvalue of the three 1 - 1.9 * 0.9
+    edges[11, [0, 1, 2]] = np.arctanh([0.95, 0.95, -0.95])
+    with pytest.raises(ModelError, match="participant 11 is not positive definite"):
+        with_correlations(replace(connected, brain={"z": edges}), LABELS)
