@@ -309,20 +309,35 @@ class ProcessSettings(Section):
 
 
 class PredictionSettings(Section):
-    """Prediction of an outcome for the individual, beside a clinical-only model."""
+    """Prediction of an outcome for the individual, beside a clinical-only model.
+
+    `tangent` takes all connections of one session together, as a matrix.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     target: VariableSettings
     response: bool = False
     clinical: tuple[VariableSettings, ...] = ()
     brain: Annotated[tuple[VariableSettings, ...], Field(min_length=1)]
-    method: Literal["elastic_net", "connectome"] = "elastic_net"
+    method: Literal["elastic_net", "connectome", "tangent"] = "elastic_net"
     confounds: tuple[str, ...] = ()
     by_site: bool = False
     n_folds: Annotated[int, Field(ge=2)] = 5
     n_repeats: Annotated[int, Field(ge=1)] = 10
     n_permutations: Annotated[int, Field(ge=0)] = 200
     planned: bool = False
+
+    @model_validator(mode="after")
+    def _check_tangent(self) -> PredictionSettings:
+        part = self.brain[0]
+        whole = part.measure == "connectivity" and part.region is None and part.change is None
+        if self.method == "tangent" and not (whole and len(self.brain) == 1):
+            raise ValueError(
+                f"{self.name}: tangent predicts from all connections of one session; a change, a "
+                "region or a second measure is not possible: write "
+                "brain: [{measure: connectivity, session: BASELINE}], or method: elastic_net"
+            )
+        return self
 
 
 class CorrectionSettings(Section):
