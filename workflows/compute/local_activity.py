@@ -20,7 +20,8 @@ class Cleaning:
     """How the kept volumes of any voxel are cleaned.
 
     `kept` (n_volumes,) bool; `operator` (n_kept, n_kept), a symmetric projection, which takes the
-    values of the kept volumes to their cleaned values; NaN if no degree of freedom is left.
+    values of the kept volumes to their cleaned values; NaN if no degree of freedom is left, empty
+    if no volume is kept.
     """
 
     kept: np.ndarray
@@ -67,7 +68,7 @@ def spectrum_of(cleaning, repetition_time_s):
     there = left > MIN_LEFT
     waves = cleaned[:, there] * np.sqrt(repetition_time_s / left[there])[:, None]
     frequencies_hz = orders[there] / (n_volumes * repetition_time_s)
-    return Spectrum(frequencies_hz, waves.reshape(-1, len(times)), left[there])
+    return Spectrum(frequencies_hz, waves.reshape(2 * there.sum(), len(times)), left[there])
 
 
 def slow_amplitude(voxels, cleaning, spectrum, band_hz=SLOW_BAND_HZ):
@@ -123,7 +124,7 @@ def regional_homogeneity(voxels, cleaning, mask):
     mask : (i, j, k) bool array
         The voxels.
     """
-    if not np.isfinite(cleaning.operator).all() or not len(voxels):
+    if not (cleaning.operator.size and np.isfinite(cleaning.operator).all() and len(voxels)):
         return np.full(len(voxels), np.nan)
     ranks = _ranks(voxels, cleaning)
     n_kept = ranks.shape[1]

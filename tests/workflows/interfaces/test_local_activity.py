@@ -43,13 +43,13 @@ def image(tmp_path):
     return series, labels, table.to_numpy(), moved < 0.5
 
 
-def test_regions_have_the_mean_of_their_voxels_that_vary(tmp_path, image):
+def local_table(folder):
     LocalActivity(
-        in_file=str(tmp_path / "bold.nii"),
-        mask_file=str(tmp_path / "mask.nii"),
-        atlas_file=str(tmp_path / "atlas.nii"),
-        coverage_file=str(tmp_path / "coverage.tsv"),
-        confounds_file=str(tmp_path / "confounds.tsv"),
+        in_file=str(folder / "bold.nii"),
+        mask_file=str(folder / "mask.nii"),
+        atlas_file=str(folder / "atlas.nii"),
+        coverage_file=str(folder / "coverage.tsv"),
+        confounds_file=str(folder / "confounds.tsv"),
         min_coverage=0.5,
         repetition_time_s=2.0,
         strategy="24P",
@@ -57,8 +57,12 @@ def test_regions_have_the_mean_of_their_voxels_that_vary(tmp_path, image):
         low_pass_hz=0.1,
         fd_threshold_mm=0.5,
         std_dvars_threshold=None,
-    ).run(cwd=tmp_path)
-    table = read_table(tmp_path / "local.tsv").set_index("region")
+    ).run(cwd=folder)
+    return read_table(folder / "local.tsv").set_index("region")
+
+
+def test_regions_have_the_mean_of_their_voxels_that_vary(tmp_path, image):
+    table = local_table(tmp_path)
     assert table.columns.tolist() == ["index", "coverage", "alff", "falff", "reho"]
     assert table.loc["hidden", ["alff", "falff", "reho"]].isna().all()
     assert table.loc["wave", "falff"] > 1.2 * table.loc["noise", "falff"]
@@ -78,3 +82,13 @@ def test_regions_have_the_mean_of_their_voxels_that_vary(tmp_path, image):
         assert table.loc[name, "reho"] == pytest.approx(np.nanmean(reho[own]), rel=1e-3)
     meanings = json.loads((tmp_path / "local.json").read_text())
     assert meanings["alff"]["Units"] == "%/Hz^0.5"
+
+
+def test_a_run_without_any_volume_left_has_regions_and_no_values(tmp_path, image):
+    table = read_table(tmp_path / "confounds.tsv").assign(framewise_displacement=0.9)
+    table.loc[0, "framewise_displacement"] = np.nan
+    table["non_steady_state_outlier00"] = (table.index == 0).astype(int)
+    write_table(table, tmp_path / "confounds.tsv")
+    found = local_table(tmp_path)
+    assert found["coverage"].tolist() == [0.9, 0.8, 0.4]
+    assert found[["alff", "falff", "reho"]].isna().all(axis=None)
