@@ -50,6 +50,7 @@ def methods_text(settings: Settings, atlas: Atlas, provenance: Provenance) -> st
         mechanisms=group.mechanisms,
         processes=group.processes,
         predictions=group.predictions,
+        tangent=any(model.method == "tangent" for model in group.predictions),
         seed=settings.random_seed,
         **versions,
     )
