@@ -86,7 +86,7 @@ def init_series_wf(run: BoldRun, settings: FuncSettings, name: str = "series_wf"
     workflow.connect(
         [
             *((inputnode, node, _same("confounds_file")) for node in (clean, local, quality)),
-            (inputnode, regions, [*series, *atlas]),
+            (inputnode, regions, [*series, *atlas, *_same("n_dummy")]),
             (inputnode, local, [*series, atlas[0]]),
             (inputnode, carpet, [*series, ("bold_dseg_file", "dseg_file")]),
             (inputnode, carpet, _same("confounds_file")),

@@ -24,30 +24,34 @@ class Timing(NamedTuple):
     n_dummy: int = 0
 
 
-def dvars(voxels):
+def dvars(voxels, n_dummy=0):
     """Standardised DVARS and plain DVARS; the first value of both is NaN.
 
     The median over all brain voxels and volumes is brought to 1000 before. Standardised means
     divided by what a first-order autoregressive series of each voxel's robust spread would show
-    (Nichols 2013), so that 1 is the expected value.
+    (Nichols 2013), so that 1 is the expected value. Dummy volumes have values, but enter neither
+    the median nor what is expected.
 
     Parameters
     ----------
     voxels : (n_voxels, n_volumes) array
         Brain voxels; those without variance are left out.
+    n_dummy : int
+        Leading volumes before the steady state.
 
     Returns
     -------
     std_dvars, dvars : (n_volumes,) arrays
     """
-    scale, n_voxels, expected = 1000 / np.median(voxels), 0, 0.0
+    scale, n_voxels, expected = 1000 / np.median(voxels[:, n_dummy:]), 0, 0.0
     squares = np.zeros(voxels.shape[1] - 1)
     for start in range(0, len(voxels), BLOCK_VOXELS):
         scaled = np.asarray(voxels[start : start + BLOCK_VOXELS], dtype=float) * scale
-        upper, lower = np.percentile(scaled, [75, 25], axis=1, method="lower")
+        upper, lower = np.percentile(scaled[:, n_dummy:], [75, 25], axis=1, method="lower")
         spread = (upper - lower) / 1.349
         scaled, spread = scaled[spread > 0], spread[spread > 0]
-        centred = scaled - scaled.mean(axis=1, keepdims=True)
+        steady = scaled[:, n_dummy:]
+        centred = steady - steady.mean(axis=1, keepdims=True)
         lagged = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
         expected += (np.sqrt(2 * (1 - lagged)) * spread).sum()
         squares += (np.diff(scaled, axis=1) ** 2).sum(axis=0)

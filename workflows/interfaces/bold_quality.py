@@ -89,7 +89,7 @@ class BoldQuality(SimpleInterface):
     def _run_interface(self, runtime):
         confounds = read_table(Path(self.inputs.confounds_file))
         measured = {name: getattr(self.inputs, name) for name in MEASURED}
-        row = from_confounds(confounds) | measured | dict(self.inputs.facts)
+        row = from_confounds(confounds, self.inputs.n_dummy) | measured | dict(self.inputs.facts)
         row["share_outliers"] = row["n_outliers"] / row["n_volumes"]
         row |= {"usable": str(row["usable"]).lower(), "reason": row["reason"] or "n/a"}
         file = Path(runtime.cwd) / "qc.tsv"
@@ -99,12 +99,16 @@ class BoldQuality(SimpleInterface):
         return runtime
 
 
-def from_confounds(confounds):
-    """Quality measures that the confound table tells; n/a (NaN) without std_dvars."""
-    displacement = confounds["framewise_displacement"]
+def from_confounds(confounds, n_dummy=0):
+    """Quality measures that the confound table tells; n/a (NaN) without std_dvars.
+
+    A difference counts if both of its volumes come after the dummy volumes.
+    """
+    steady = confounds.iloc[n_dummy + 1 :]
+    displacement = steady["framewise_displacement"]
     return {
-        "n_volumes": len(displacement),
+        "n_volumes": len(confounds),
         "fd_mean": displacement.mean(),
         "fd_max": displacement.max(),
-        "dvars_mean": confounds["std_dvars"].mean() if "std_dvars" in confounds else float("nan"),
+        "dvars_mean": steady["std_dvars"].mean() if "std_dvars" in steady else float("nan"),
     }

@@ -80,7 +80,8 @@ class GatherConfounds(SimpleInterface):
         inputs = self.inputs
         timing = Timing(inputs.repetition_time_s, inputs.high_pass_hz, inputs.n_dummy)
         limits = (inputs.fd_threshold_mm, inputs.std_dvars_threshold)
-        return confound_table(parameters, tissues, dvars(voxels[-1]), timing, *limits), timing
+        both = dvars(voxels[-1], inputs.n_dummy)
+        return confound_table(parameters, tissues, both, timing, *limits), timing
 
     def _displacement(self):
         """Table with the column rmsd, None if the poses are not known."""

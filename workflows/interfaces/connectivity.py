@@ -45,13 +45,14 @@ class _RegionSeriesInputSpec(BaseInterfaceInputSpec):
     whole_atlas_file = File(exists=True, mandatory=True, desc="labels on the extended grid")
     atlas_labels_file = File(exists=True, mandatory=True, desc="table: index, name")
     min_coverage = traits.Float(mandatory=True, desc="least covered fraction of a region")
+    n_dummy = traits.Int(0, usedefault=True, desc="leading volumes before the steady state")
 
 
 class _RegionSeriesOutputSpec(TraitedSpec):
     means_file = File(desc="mean series, a column per region, n/a where coverage is low")
     coverage_file = File(desc="table: index, region, coverage")
     coverage_mean = traits.Float(desc="mean coverage of the regions, 0 to 1")
-    tsnr = traits.Float(desc="median of the brain mask")
+    tsnr = traits.Float(desc="median of the brain mask, volumes of the steady state")
 
 
 class RegionSeries(SimpleInterface):
@@ -68,7 +69,7 @@ class RegionSeries(SimpleInterface):
         means[:, ~(coverage >= self.inputs.min_coverage)] = np.nan
         self._write(regions, means, coverage, Path(runtime.cwd))
         self._results["coverage_mean"] = float(pd.Series(coverage).mean())
-        self._results["tsnr"] = temporal_signal_to_noise(voxels)
+        self._results["tsnr"] = temporal_signal_to_noise(voxels[:, self.inputs.n_dummy :])
         return runtime
 
     def _write(self, regions, means, coverage, folder):

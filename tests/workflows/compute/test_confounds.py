@@ -62,6 +62,17 @@ def test_dvars_is_that_of_nipype(tmp_path, monkeypatch):
     assert np.isnan([ours[0][0], ours[1][0]]).all()
 
 
+def test_bright_volumes_before_the_steady_state_do_not_enter_what_dvars_expects():
+    voxels = series_of(80, np.random.default_rng(6))
+    steady = dvars(voxels)
+    bright = np.hstack([voxels[:, :2] * [1.8, 1.3], voxels])
+    found = dvars(bright, n_dummy=2)
+    for ours, expected in zip(found, steady, strict=True):
+        np.testing.assert_allclose(ours[3:], expected[1:], rtol=1e-12)
+    jump = 1000 / np.median(voxels) * (bright[:, 2] - bright[:, 1])
+    assert found[1][2] == pytest.approx(np.sqrt((jump**2).mean()))
+
+
 def test_dvars_does_not_depend_on_how_many_voxels_are_read_at_once(monkeypatch):
     voxels = series_of(40, np.random.default_rng(4))
     whole = dvars(voxels)

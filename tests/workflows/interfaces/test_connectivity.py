@@ -18,7 +18,7 @@ def save(values, path):
     return str(path)
 
 
-def confounds_file(folder, n_volumes=150, jumps=()):
+def confounds_file(folder, n_volumes=150, jumps=(), n_dummy=-1):
     rng = np.random.default_rng(51)
     parameters = np.cumsum(rng.normal(0, 0.005, (n_volumes, 6)) * [1, 1, 1, 0.01, 0.01, 0.01], 0)
     for volume in jumps:
@@ -27,6 +27,8 @@ def confounds_file(folder, n_volumes=150, jumps=()):
     tissues = pd.DataFrame(rng.normal(900, 2, (n_volumes, 3)), columns=names)
     both = dvars(rng.normal(1000, 10, (20, n_volumes)))
     table = confound_table(parameters, tissues, both, (2.0, 0.008), 0.5)
+    table["framewise_displacement"] += np.where(table.index < n_dummy + 1, 5.0, 0.0)
+    table["std_dvars"] += np.where(table.index < n_dummy + 1, 9.0, 0.0)
     write_table(table, folder / "confounds.tsv")
     return str(folder / "confounds.tsv")
 
@@ -73,6 +75,8 @@ def test_regions_with_little_coverage_are_missing(tmp_path, monkeypatch):
     mask = np.ones((5, 4, 4), np.uint8)
     mask[4, 1:] = 0
     series[4, 0, 3] = 500
+    series = np.concatenate([series[..., :2] * [2, 1.5], series], axis=3).astype(np.float32)
+    series[4, 0, 3] = 500
     labels = pd.DataFrame({"index": [3, 7, 9, 11], "name": REGIONS})
     write_table(labels, tmp_path / "labels.tsv")
     node = RegionSeries(
@@ -82,6 +86,7 @@ def test_regions_with_little_coverage_are_missing(tmp_path, monkeypatch):
         whole_atlas_file=save(whole, tmp_path / "whole.nii"),
         atlas_labels_file=str(tmp_path / "labels.tsv"),
         min_coverage=0.5,
+        n_dummy=2,
     )
     outputs = node.run(cwd=tmp_path).outputs
     coverage = read_table(tmp_path / "coverage.tsv")
@@ -192,7 +197,7 @@ def test_runs_with_other_regions_are_refused(tmp_path):
 
 def test_the_quality_row_has_every_measure(tmp_path):
     node = BoldQuality(
-        confounds_file=confounds_file(tmp_path, jumps=(20,)),
+        confounds_file=confounds_file(tmp_path, jumps=(20,), n_dummy=2),
         facts={
             "n_outliers": 1,
             "clean_minutes": 4.0,
