@@ -92,7 +92,8 @@ class Usage(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.cpu_s: dict[int, float] = {}
+        self.cpu_s = 0.0
+        self.before_s = sum(psutil.Process().cpu_times()[:4])
         self.peak_gib = 0.0
         self.over = threading.Event()
 
@@ -100,12 +101,13 @@ class Usage(threading.Thread):
         """Look until told that it is over."""
         me = psutil.Process()
         while not self.over.wait(0.5):
-            total = 0
+            total, cpu_s = 0, 0.0
             for process in (me, *me.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
-                    times = process.cpu_times()
-                    self.cpu_s[process.pid] = times.user + times.system
+                    # user, system, and both of children that have ended
+                    cpu_s += sum(process.cpu_times()[:4])
                     total += process.memory_info().rss
+            self.cpu_s = max(self.cpu_s, cpu_s - self.before_s)
             self.peak_gib = max(self.peak_gib, total / 2**30)
 
 
@@ -117,7 +119,7 @@ def run_level(level: str, bids_dir: Path, output_dir: Path, nprocs: int) -> dict
     code = braindelta([str(bids_dir), str(output_dir), level, *arguments])
     usage.over.set()
     usage.join()
-    cpu_s = sum(usage.cpu_s.values())
+    cpu_s = usage.cpu_s
     wall_s = time.perf_counter() - start
     return {"exit": code, "wall_s": wall_s, "cpu_s": cpu_s, "peak_gib": usage.peak_gib}
 
