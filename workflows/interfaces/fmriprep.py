@@ -43,6 +43,7 @@ class _TakeSeriesInputSpec(BaseInterfaceInputSpec):
     boldref_file = File(exists=True, desc="fMRIPrep's reference; without: the mean over time")
     brain_file = File(exists=True, desc="T1w of the space without skull; without: that of nilearn")
     min_dice = traits.Float(mandatory=True, desc="least overlap of the two masks, 0 to 1")
+    n_dummy = traits.Int(0, usedefault=True, desc="leading volumes before the steady state")
 
 
 class _TakeSeriesOutputSpec(TraitedSpec):
@@ -56,8 +57,9 @@ class _TakeSeriesOutputSpec(TraitedSpec):
 class TakeSeries(SimpleInterface):
     """Cut the box around the brain out of a series; refuse one that does not fit its space.
 
-    The box halves what later steps read. Voxels that never change or are no numbers are taken
-    out of the mask, so that they count as not seen.
+    The box halves what later steps read. Voxels that never change, are no numbers, or are 0 in
+    some volume because the head had moved them out of the field of view, are taken out of the
+    mask, so that they count as not seen.
     """
 
     input_spec = _TakeSeriesInputSpec
@@ -66,7 +68,8 @@ class TakeSeries(SimpleInterface):
     def _run_interface(self, runtime):
         image, raw = read_raw(self.inputs.bold_file)
         given, reference = map(self._beside(image), ("mask_file", "boldref_file"))
-        reference = mean_volume(raw, image) if reference is None else reference
+        if reference is None:
+            reference = mean_volume(raw[..., self.inputs.n_dummy :], image)
         brain = self._brain(image) & (reference != 0)
         made = given is None
         head = epi_brain_mask(np.nan_to_num(reference)) if made else given >= 0.5
@@ -115,11 +118,12 @@ class TakeSeries(SimpleInterface):
         image, reference = images
         box = brain_box(mask)
         near, series = image.slicer[box], scaled(raw[box], image)
-        problem = series_problem(series)
+        problem = series_problem(series, self.inputs.n_dummy)
         if problem:
             raise DatasetError(f"{self.inputs.bold_file}: {problem}; leave this file out")
         reference = reference.astype(np.float32)
-        seen = (mask[box] & ~dead_voxels(series)).astype(np.uint8)
+        unseen = dead_voxels(series) | out_of_view(series, resolution(image))
+        seen = (mask[box] & ~unseen).astype(np.uint8)
         files = {
             "out_file": (series, near, "series.nii"),
             "mask_file": (seen, near, "mask.nii.gz"),
@@ -154,6 +158,23 @@ def scaled(raw, image):
     values *= np.float32(image.dataobj.slope)
     values += np.float32(image.dataobj.inter)
     return values
+
+
+def resolution(image):
+    """Smallest step between two values on disk; 0 for floating point numbers."""
+    return abs(image.dataobj.slope) if image.get_data_dtype().kind in "iu" else 0.0
+
+
+def out_of_view(series, step):
+    """Voxels (nx, ny, nz) bool that are 0 in any volume, as resampling leaves those without data.
+
+    Parameters
+    ----------
+    series : (nx, ny, nz, n_volumes) array
+    step : float
+        Values up to half of it away from 0 are 0 rounded to what could be written.
+    """
+    return ((series >= -step / 2) & (series <= step / 2)).any(axis=3)
 
 
 def mean_volume(raw, image):

@@ -120,6 +120,34 @@ def test_voxels_that_never_change_are_not_seen(run, tmp_path):
     assert n_voxels == np.count_nonzero(run["head"]) - 2
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_voxels_that_leave_the_field_of_view_in_one_volume_are_not_seen(run, tmp_path, dtype):
+    series = run["series"].copy()
+    series[12, 12, 11, 4] = series[12, 13, 11, 0] = 0
+    image = nb.Nifti1Image(series, AFFINE)
+    image.header.set_data_dtype(dtype)
+    image.to_filename(tmp_path / "moved.nii.gz")
+    outputs = taken(run, bold_file=str(tmp_path / "moved.nii.gz"))
+    box = brain_box(run["head"])
+    found = np.asanyarray(nb.load(outputs.mask_file).dataobj) > 0
+    expected = run["head"].copy()
+    expected[12, 12, 11] = expected[12, 13, 11] = False
+    assert np.array_equal(found, expected[box])
+
+
+def test_volumes_before_the_steady_state_are_neither_counted_nor_in_the_reference(run, tmp_path):
+    series = run["series"].copy()
+    series[..., :2] += 900
+    path = save(tmp_path, "settling.nii.gz", series)
+    outputs = taken(run, bold_file=path, boldref_file=None, n_dummy=2)
+    whole = nb.load(outputs.whole_file).get_fdata()
+    assert whole == pytest.approx(run["series"][..., 2:].mean(axis=3), rel=1e-5)
+    with pytest.raises(
+        DatasetError, match=r"9 volumes in the steady state \(the first 3 are not\)"
+    ):
+        taken(run, bold_file=path, n_dummy=3)
+
+
 @pytest.mark.parametrize("field", ["mask_file", "boldref_file"])
 def test_files_on_another_grid_are_refused_naming_both(run, tmp_path, field):
     other = AFFINE.copy()
