@@ -93,35 +93,33 @@ class BoldMeasures:
 def read_function(
     key: ScanKey, sources: Iterable[Source], files: DerivedFiles, rule: FunctionRule
 ) -> BoldMeasures:
-    """Measures of the usable runs of one session and task.
+    """Measures of the runs of one session and task.
+
+    Connectivity and local activity need a usable run and enough time, contrasts of a task model
+    do not.
 
     Raises
     ------
     DatasetError
-        No run is usable, a table is missing or broken, or there is neither enough time for
-        connectivity nor a model of the task.
+        A table is missing or broken, or there is neither connectivity nor a model of the task.
     """
-    quality, problems = _usable_runs(key, sources, files)
-    runs = list(quality)
-    table = np.array([list(row) for row in quality.values()], dtype=float)
-    minutes = table[:, -1]
-    mean = dict(zip(QUALITY_UNITS, average_runs(table, minutes), strict=True))
-    mean["clean_minutes"] = minutes.sum()
-    tables = [
-        measure_rows(key, name, unit, pd.Series({"brain": mean[name]}))
-        for name, unit in QUALITY_UNITS.items()
-    ]
-    tables += _local(key, dict(zip(runs, minutes, strict=True)), files, rule.atlas)
+    runs = list(sources)
     contrasts = list(_contrasts(key, session_source(runs[0]), files, rule.atlas))
-    if minutes.sum() >= rule.min_clean_minutes:
-        edges = _connectivity(session_source(runs[0]), files, rule, float(minutes.sum()))
-        return BoldMeasures((*tables, *contrasts), edges, problems)
-    reason = f"{minutes.sum():.1f} clean minutes, {rule.min_clean_minutes:g} needed"
-    if not contrasts:
-        raise DatasetError(reason)
-    where = " ".join(f"{kind}-{label}" for kind, label in zip(("sub", "ses"), key, strict=False))
-    short = Problem(f"no connectivity: {reason}", f"{where} {key[2]}", "its task model is used")
-    return BoldMeasures((*tables, *contrasts), None, (*problems, short))
+    quality = {run: _quality(run, files) for run in runs}
+    problems = _problems(key, quality)
+    usable = {run: measured for run, (measured, reason) in quality.items() if not reason}
+    try:
+        edges = _connectivity(usable, problems, files, rule)
+    except DatasetError as error:
+        if not contrasts:
+            raise
+        moved = [measured for measured, _ in quality.values() if measured["clean_minutes"] > 0]
+        where = f"sub-{key[0]} ses-{key[1]} {key[2]}"
+        lost = Problem(f"no connectivity: {error}", where, "its task model is used")
+        return BoldMeasures((*_quality_rows(key, moved), *contrasts), None, (*problems, lost))
+    minutes = {run: measured["clean_minutes"] for run, measured in usable.items()}
+    tables = [*_quality_rows(key, usable.values()), *_local(key, minutes, files, rule.atlas)]
+    return BoldMeasures((*tables, *contrasts), edges, problems)
 
 
 def connectivity_rows(
@@ -140,25 +138,34 @@ def connectivity_rows(
                 yield measure_rows(key, measure, unit, named[place], rule.atlas)
 
 
-def _usable_runs(
-    key: ScanKey, sources: Iterable[Source], files: DerivedFiles
-) -> tuple[dict[Source, pd.Series], tuple[Problem, ...]]:
-    """Quality of the usable runs, and a problem for each other one."""
-    usable: dict[Source, pd.Series] = {}
-    problems = []
-    for source in sources:
-        row = files.read(source, "desc-qc_bold", tuple(QUALITY_UNITS)).iloc[0]
-        quality = numbers(row[list(QUALITY_UNITS)])
-        reason = "" if str(row.get("usable", True)) != "False" else str(row["reason"])
-        reason = reason or ("" if quality["clean_minutes"] > 0 else "no clean minutes")
-        if not reason:
-            usable[source] = quality
-            continue
-        where = f"sub-{key[0]} ses-{key[1]} {_shown(source)}"
-        problems.append(Problem(reason, where, "the run is left out; see its quality table"))
-    if not usable:
-        raise DatasetError(f"no usable run: {problems[0].what}")
-    return usable, tuple(problems)
+def _quality(source: Source, files: DerivedFiles) -> tuple[pd.Series, str]:
+    """Quality of a run, and why it cannot be used for connectivity."""
+    row = files.read(source, "desc-qc_bold", tuple(QUALITY_UNITS)).iloc[0]
+    quality = numbers(row[list(QUALITY_UNITS)])
+    reason = "" if str(row.get("usable", True)) != "False" else str(row["reason"])
+    return quality, reason or ("" if quality["clean_minutes"] > 0 else "no clean minutes")
+
+
+def _problems(key: ScanKey, quality: Mapping[Source, tuple[pd.Series, str]]) -> tuple[Problem, ...]:
+    """A problem for each run that cannot be used."""
+    where, left_out = f"sub-{key[0]} ses-{key[1]}", "the run is left out; see its quality table"
+    return tuple(
+        Problem(reason, f"{where} {_shown(run)}", left_out)
+        for run, (_, reason) in quality.items()
+        if reason
+    )
+
+
+def _quality_rows(key: ScanKey, runs: Iterable[pd.Series]) -> Iterator[pd.DataFrame]:
+    """Quality of the runs together, weighted by their clean minutes, which are summed."""
+    table = np.array([list(row) for row in runs], dtype=float)
+    if not len(table):
+        return
+    minutes = table[:, -1]
+    mean = dict(zip(QUALITY_UNITS, average_runs(table, minutes), strict=True))
+    mean["clean_minutes"] = minutes.sum()
+    for name, unit in QUALITY_UNITS.items():
+        yield measure_rows(key, name, unit, pd.Series({"brain": mean[name]}))
 
 
 def _local(
@@ -193,8 +200,18 @@ def _contrasts(
 
 
 def _connectivity(
-    source: Source, files: DerivedFiles, rule: FunctionRule, minutes: float
+    usable: Mapping[Source, pd.Series],
+    problems: tuple[Problem, ...],
+    files: DerivedFiles,
+    rule: FunctionRule,
 ) -> Connectivity:
+    """Connectivity of the usable runs; an error says why there is none."""
+    if not usable:
+        raise DatasetError(f"no usable run: {problems[0].what}")
+    minutes = float(sum(quality["clean_minutes"] for quality in usable.values()))
+    if minutes < rule.min_clean_minutes:
+        raise DatasetError(f"{minutes:.1f} clean minutes, {rule.min_clean_minutes:g} needed")
+    source = session_source(next(iter(usable)))
     kind = f"atlas-{rule.atlas}_stat-{STATISTICS[rule.connectivity]}_relmat"
     table = files.read(source, kind)
     matrix = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)

@@ -122,16 +122,19 @@ def test_local_activity_is_weighted_by_clean_minutes(tmp_path, read):
     write_matrix(tmp_path, REST, 0.6)
     for run, minutes, alff in ((RUNS[0], 6.0, [1.0, 2.0]), (RUNS[1], 18.0, [5.0, np.nan])):
         write_run(tmp_path, run, minutes, 0.1)
-        local = pd.DataFrame({"region": ["a", "b"], "alff": alff, "falff": 0.5, "reho": 0.25})
-        write_table(local, tmp_path / f"{run}_atlas-A_desc-local_bold.tsv")
+        write_local(tmp_path, run, alff)
     values = read(ledger_of(*RUNS)).measures.set_index(["measure", "region"])
     assert values.loc[("alff", "a"), ["value", "unit"]].tolist() == [4, "%/Hz^0.5"]
     assert values.loc[("alff", "b"), "value"] == 2
     assert values.loc[("reho", "b"), "value"] == 0.25
 
 
-def test_contrasts_of_a_task_have_errors_and_need_no_connectivity(tmp_path, read):
-    write_run(tmp_path, REST, 3.0, 0.1)
+def write_local(folder, run, alff):
+    local = pd.DataFrame({"region": ["a", "b"], "alff": alff, "falff": 0.5, "reho": 0.25})
+    write_table(local, folder / f"{run}_atlas-A_desc-local_bold.tsv")
+
+
+def write_contrasts(folder):
     rows = {
         "contrast": ["fear", "fear", "gppi_fear_seed", "gppi_fear_seed"],
         "region": ["b", "a", "b", "a"],
@@ -139,7 +142,13 @@ def test_contrasts_of_a_task_have_errors_and_need_no_connectivity(tmp_path, read
         "variance": [0.04, np.nan, 0.01, 0.09],
         "unit": ["%", "%", "1", "1"],
     }
-    write_table(pd.DataFrame(rows), tmp_path / f"{REST}_atlas-A_desc-contrasts_bold.tsv")
+    write_table(pd.DataFrame(rows), folder / f"{REST}_atlas-A_desc-contrasts_bold.tsv")
+
+
+def test_contrasts_of_a_task_have_errors_and_need_no_connectivity(tmp_path, read):
+    write_run(tmp_path, REST, 3.0, 0.1)
+    write_contrasts(tmp_path)
+    write_local(tmp_path, REST, [1.0, 2.0])
     found = read(ledger_of(REST))
     values = found.measures.set_index(["measure", "region"])[["value", "standard_error", "unit"]]
     assert values.loc[("contrast_fear", "b")].tolist() == [0.5, 0.2, "%"]
@@ -148,6 +157,39 @@ def test_contrasts_of_a_task_have_errors_and_need_no_connectivity(tmp_path, read
     assert len(found.edges) == 0
     assert not found.broken
     assert found.problems[0].what == "no connectivity: 3.0 clean minutes, 4 needed"
+    assert not set(found.measures["measure"]) & {"alff", "falff", "reho"}
+
+
+def test_contrasts_stay_where_no_run_can_be_used_for_connectivity(tmp_path, read):
+    reason = "2 degrees of freedom are left after denoising, 5 needed"
+    for run, minutes, motion in ((RUNS[0], 2.0, 0.1), (RUNS[1], 6.0, 0.3)):
+        write_run(tmp_path, run, minutes, motion, usable=[False], reason=reason)
+        write_local(tmp_path, run, [1.0, 2.0])
+    write_contrasts(tmp_path)
+    write_matrix(tmp_path, REST, np.nan)
+    found = read(ledger_of(*RUNS))
+    values = found.measures.set_index(["measure", "region"])["value"]
+    assert values["contrast_fear", "b"] == 0.5
+    assert values["fd_mean", "brain"] == pytest.approx(0.25)
+    assert "alff" not in set(found.measures["measure"])
+    assert not found.broken
+    assert [problem.what for problem in found.problems] == [
+        reason,
+        reason,
+        f"no connectivity: no usable run: {reason}",
+    ]
+
+
+def test_contrasts_stay_where_the_matrix_of_the_session_is_empty(tmp_path, read):
+    write_run(tmp_path, REST, 6.0, 0.1)
+    write_contrasts(tmp_path)
+    write_local(tmp_path, REST, [1.0, 2.0])
+    write_matrix(tmp_path, REST, np.nan)
+    found = read(ledger_of(REST))
+    assert set(found.measures["measure"]) >= {"contrast_fear", "gppi_fear_seed", "fd_mean"}
+    assert "alff" not in set(found.measures["measure"])
+    text = "no connectivity: connectivity of task-rest has no values; its JSON says why"
+    assert [problem.what for problem in found.problems] == [text]
 
 
 def test_other_regions_than_the_rest_make_a_scan_unusable(tmp_path, read):
