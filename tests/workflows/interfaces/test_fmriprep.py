@@ -142,9 +142,7 @@ def test_volumes_before_the_steady_state_are_neither_counted_nor_in_the_referenc
     outputs = taken(run, bold_file=path, boldref_file=None, n_dummy=2)
     whole = nb.load(outputs.whole_file).get_fdata()
     assert whole == pytest.approx(run["series"][..., 2:].mean(axis=3), rel=1e-5)
-    with pytest.raises(
-        DatasetError, match=r"9 volumes in the steady state \(the first 3 are not\)"
-    ):
+    with pytest.raises(DatasetError, match=r"9 volumes in the steady state \(the first 3 are"):
         taken(run, bold_file=path, n_dummy=3)
 
 
