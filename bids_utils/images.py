@@ -17,8 +17,16 @@ from bids_utils.acquisition import (
     slice_times,
 )
 from bids_utils.errors import DatasetError
+from bids_utils.events import read_events
 from bids_utils.exclusions import ImageLabels
-from bids_utils.names import NUMBERED, BidsName, build_name, with_prefix
+from bids_utils.names import (
+    NUMBERED,
+    BidsName,
+    build_name,
+    parse_name,
+    same_label,
+    with_prefix,
+)
 from bids_utils.sidecars import events_file, read_metadata, scanner_name
 
 FOUND, USED, EXCLUDED, MISSING = "found", "used", "excluded", "missing"
@@ -39,6 +47,7 @@ class ImageFacts:
 
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement")
 """Columns that every table of confounds has."""
+NOT_MODELLED = "the task is not modelled in this run"
 
 Kind = tuple[tuple[str, str], ...]
 ImageReader = Callable[[Path], ImageFacts]
@@ -76,7 +85,8 @@ class BoldRun:
     `slice_times_s` are seconds from the start of a volume as the JSON has them, empty where they
     are not known; `slice_axis` is their SliceEncodingDirection. `derived` is there for a run
     that fMRIPrep preprocessed; `file` is then its series, and `slice_moment_s` the moment in each
-    volume to which fMRIPrep brought the slices (None: it did not).
+    volume to which fMRIPrep brought the slices (None: it did not). `events_problem` says why the
+    events of a task that is modelled cannot be read.
     """
 
     file: Path
@@ -88,6 +98,7 @@ class BoldRun:
     events_file: Path | None = None
     derived: DerivedBold | None = None
     slice_moment_s: float | None = None
+    events_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,8 @@ class Inspector:
 
     `root_names` are the `shared_names` of the dataset, if they are known already;
     `repetition_time_s` holds by task, whatever the files say; without `slice_timing` nobody
-    asks when slices were acquired.
+    asks when slices were acquired. Events of `modelled_tasks` must be readable; a BOLD run with
+    less than `min_volumes` is of no use.
     """
 
     bids_dir: Path
@@ -143,10 +155,12 @@ class Inspector:
     root_names: tuple[str, ...] | None = None
     repetition_time_s: Mapping[str, float] = field(default_factory=dict)
     slice_timing: bool = True
+    modelled_tasks: tuple[str, ...] = ()
+    min_volumes: int = 2
 
     def metadata(self, image: Candidate) -> dict[str, object]:
         """Metadata of an image from its sidecars; those of derived BOLD go before the raw ones."""
-        metadata = read_metadata(self.bids_dir, raw_path(image), self.root_names)
+        metadata = read_metadata(self.bids_dir, raw_path(image, self.bids_dir), self.root_names)
         if image.derived:
             metadata |= read_metadata(image.derived.root, image.derived.file)
             made_by = f"fMRIPrep {image.derived.version}".strip()
@@ -155,16 +169,30 @@ class Inspector:
 
     def events(self, image: Candidate) -> Path | None:
         """Table of events of a run in the dataset."""
-        return events_file(self.bids_dir, raw_path(image), self.root_names)
+        return events_file(self.bids_dir, raw_path(image, self.bids_dir), self.root_names)
 
 
-def raw_path(image: Candidate) -> Path:
-    """Path of an image in the dataset; of derived BOLD that of the run it was made of."""
+def raw_path(image: Candidate, bids_dir: Path) -> Path:
+    """Path of an image in the dataset; of derived BOLD that of the run it was made of.
+
+    Numbers are as the files of that run in the dataset have them: run-01 there may be run-1 here.
+    """
     if image.derived is None or image.name is None:
         return Path(image.path)
-    folder = Path(with_prefix(image.participant, "sub"), with_prefix(image.session, "ses"))
-    name = build_name(image.name.entities, image.name.suffix, image.name.extension)
-    return folder / "func" / name
+    folder = Path(with_prefix(image.participant, "sub"), with_prefix(image.session, "ses"), "func")
+    entities = _as_written(image.name.entities, bids_dir / folder)
+    return folder / build_name(entities, image.name.suffix, image.name.extension)
+
+
+def _as_written(entities: Kind, folder: Path) -> Kind:
+    """Entities of a run with the labels that its files in a folder have."""
+    names = [parse_name(path.name) for path in folder.glob("*")]
+    written = {
+        tuple((key, name.get(key) or "") for key, _ in entities)
+        for name in names
+        if name and all(same_label(key, own, name.get(key) or "") for key, own in entities)
+    }
+    return entities if entities in written or not written else min(written)
 
 
 def screen_names(candidates: Iterable[Candidate], one_echo: bool) -> list[Candidate]:
@@ -211,6 +239,7 @@ def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
     file = image.derived.file if image.derived else inspector.bids_dir / image.path
     facts = inspector.read_image(file)
     problem = facts.problem or _shape_problem(facts, 4, "a BOLD run")
+    problem = problem or _length_problem(facts, inspector.min_volumes)
     if problem:
         return image.excluded(problem)
     try:
@@ -224,6 +253,7 @@ def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
         return replace(image.excluded(reason), scanner=scanner_name(metadata))
     entities = image.name.entities if image.name else ()
     run = BoldRun(file, entities, seconds, facts.shape[3], (), "k", events, image.derived)
+    run = replace(run, events_problem=_events_problem(run, inspector))
     if image.derived:
         run = replace(run, slice_moment_s=_moment(metadata, seconds))
     if inspector.slice_timing and image.derived is None:
@@ -232,7 +262,8 @@ def inspect_bold(image: Candidate, inspector: Inspector) -> Candidate:
         problem = problem and f"{problem}: its slices are not brought to one moment"
         metadata |= {SLICES: "known" if times_s else "not known"}
     used = _used(image, metadata | {"RepetitionTime": seconds}, facts)
-    return replace(used, reason=_joined(image.reason, reason, problem), run=run)
+    untold = run.events_problem and f"{run.events_problem}: {NOT_MODELLED}"
+    return replace(used, reason=_joined(image.reason, reason, problem, untold), run=run)
 
 
 def check_confounds(bold: DerivedBold, n_volumes: int) -> None:
@@ -403,8 +434,26 @@ def _shape_problem(facts: ImageFacts, n_dimensions: int, what: str) -> str:
     size = " x ".join(str(length) for length in facts.shape)
     if len(facts.shape) != n_dimensions:
         return f"{what} must be {n_dimensions}-D, found {len(facts.shape)}-D ({size})"
-    if n_dimensions == 4 and facts.shape[3] < 2:
-        return f"{what} must have several volumes, found one ({size})"
+    return ""
+
+
+def _length_problem(facts: ImageFacts, min_volumes: int) -> str:
+    n_volumes = facts.shape[3]
+    if n_volumes >= min_volumes:
+        return ""
+    size = " x ".join(str(length) for length in facts.shape)
+    return f"a BOLD run must have at least {min_volumes} volumes, found {n_volumes} ({size})"
+
+
+def _events_problem(run: BoldRun, inspector: Inspector) -> str:
+    """Why the events of a task that is modelled cannot be read; empty if they can."""
+    is_modelled = dict(run.entities).get("task", "") in inspector.modelled_tasks
+    if run.events_file is None or not is_modelled:
+        return ""
+    try:
+        read_events(run.events_file, run.n_volumes * run.repetition_time_s)
+    except DatasetError as error:
+        return str(error)
     return ""
 
 

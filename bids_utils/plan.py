@@ -97,7 +97,8 @@ class PlanRequest:
     `order` and `interval_days` come from the settings (None: dates decide), and so do the
     sessions of `moments`, which need no images, the list of `exclusions`, `repetition_time_s` of
     tasks whose files do not tell it, and whether `slice_timing` is asked for. With `derived` all
-    BOLD is that of fMRIPrep.
+    BOLD is that of fMRIPrep. Events of `modelled_tasks` are read; `min_volumes` is the least
+    length of a BOLD run.
     """
 
     bids_dir: Path
@@ -110,6 +111,8 @@ class PlanRequest:
     repetition_time_s: Mapping[str, float] = field(default_factory=dict)
     slice_timing: bool = True
     derived: DerivedRequest | None = None
+    modelled_tasks: tuple[str, ...] = ()
+    min_volumes: int = 2
 
 
 def make_plan(request: PlanRequest, read_image: ImageReader) -> Plan:
@@ -205,6 +208,8 @@ def _inspector(request: PlanRequest, read_image: ImageReader) -> Inspector:
         shared_names(request.bids_dir),
         request.repetition_time_s,
         request.slice_timing,
+        request.modelled_tasks,
+        request.min_volumes,
     )
 
 

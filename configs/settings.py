@@ -163,6 +163,15 @@ class FuncSettings(Section):
             raise ValueError(f"tasks: '{twice[0]}' has two models; put their contrasts into one")
         return self
 
+    @model_validator(mode="after")
+    def _pass_something(self) -> FuncSettings:
+        if self.low_pass_hz is not None and self.low_pass_hz <= self.high_pass_hz:
+            raise ValueError(
+                f"low_pass_hz: {self.low_pass_hz:g} must be above high_pass_hz, which is "
+                f"{self.high_pass_hz:g}: no frequency would be left"
+            )
+        return self
+
 
 class SourceSettings(Section):
     """What is read of other tools' results and of tables, and how to name what has no name.

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from nipype.pipeline.engine import Workflow
 
 from bids_utils.errors import SettingsError
-from bids_utils.names import nearest
+from bids_utils.images import NOT_MODELLED
+from bids_utils.names import build_name, nearest
 from bids_utils.plan import BoldRun, ParticipantPlan
+from configs.atlases import HOME_SPACE
 from configs.settings import Settings, TaskSettings
 from workflows.figures import (
     CONNECTIVITY_CHANGE_OUTPUTS,
@@ -29,6 +31,7 @@ from workflows.task import (
     task_model,
 )
 
+ON_BRAIN = "connectome_change_figures"
 RUN_IMAGES = ("boldref_file", "bold_dseg_file", "bold_atlas_file")
 
 
@@ -62,10 +65,10 @@ def task_of(run: BoldRun) -> str:
 
 
 def modelled_runs(scan: SessionTask, settings: Settings) -> tuple[BoldRun, ...]:
-    """Runs whose task has a model in the settings, and that have events."""
+    """Runs whose task has a model in the settings, and that have events that can be read."""
     if model_of(scan, settings) is None:
         return ()
-    return tuple(run for run in scan.runs if run.events_file is not None)
+    return tuple(run for run in scan.runs if run.events_file and not run.events_problem)
 
 
 def model_of(scan: SessionTask, settings: Settings) -> TaskSettings | None:
@@ -99,15 +102,11 @@ def task_notes(
     """What is worth knowing of the models of tasks: what was found, where, what to do."""
     scans = [scan for person in participants for scan in session_tasks(person)]
     notes = [
-        (
-            "there are no events of this run, so the task is not modelled in it",
-            run.file.name,
-            f"add {run.file.name.replace('_bold.nii', '_events.tsv').removesuffix('.gz')}",
-        )
+        note
         for scan in scans
         if model_of(scan, settings) is not None
         for run in scan.runs
-        if run.events_file is None
+        for note in run_notes(run)
     ]
     for task in settings.func.tasks:
         where = f"func.tasks, task '{task.task}'"
@@ -115,6 +114,16 @@ def task_notes(
             notes.append(("no BOLD run of this task is used", where, "correct its name"))
         notes += [(note, where, "no need to act") for note in task_model(task).notes]
     return notes
+
+
+def run_notes(run: BoldRun) -> list[tuple[str, str, str]]:
+    """Why a run cannot be part of the model of its task, where, and what to do; empty if it can."""
+    where = run.file.name
+    if run.events_file is None:
+        what = "there are no events of this run, so the task is not modelled in it"
+        return [(what, where, f"add {build_name(run.entities, 'events', '.tsv')}")]
+    todo = f"until this is corrected {NOT_MODELLED}; its connectivity is measured"
+    return [(run.events_problem, where, todo)] if run.events_problem else []
 
 
 def add_session_tasks(
@@ -194,7 +203,11 @@ def add_task_model(
 def add_connectivity_change(
     workflow: Workflow, waves: list[tuple[str, Workflow, SessionTask]], study: Study
 ) -> None:
-    """Add pictures of how the connectivity of a task changed since its first session."""
+    """Add pictures of how the connectivity of a task changed since its first session.
+
+    The regions are drawn on the brain of the space of our own images: not where they lie in
+    another space.
+    """
     if len(waves) < 2 or study.atlas is None:
         return
     labels = tuple(session for session, _, _ in waves)
@@ -204,7 +217,9 @@ def add_connectivity_change(
     inputs = figures.inputs.inputnode
     inputs.atlas_file, inputs.atlas_labels_file = study.atlas.file, study.atlas.labels_file
     places = [task_place(scan.runs, study.bids_dir) for _, _, scan in waves[1:]]
-    save_outputs(workflow, figures, CONNECTIVITY_CHANGE_OUTPUTS, places, study)
+    is_home = study.atlas.space == HOME_SPACE
+    drawn = [row for row in CONNECTIVITY_CHANGE_OUTPUTS if is_home or row.field != ON_BRAIN]
+    save_outputs(workflow, figures, tuple(drawn), places, study)
 
 
 def task_outputs(scan: SessionTask, settings: Settings) -> tuple[Output, ...]:

@@ -78,15 +78,33 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     """Hash of all that decides the images of a participant: version, settings, files, timing.
 
     The order of the sessions is not part of it: they are processed alike, so a new order
-    changes the group level only. Of the atlas the content counts, not where it lies.
+    changes the group level only. Of the atlas and of files with the model of a task the content
+    counts, not where they lie.
     """
     used = settings.model_dump(mode="json", include={"anat", "func"})
     used["atlas"] = atlas_digest(chosen_atlas(settings.atlas))
-    files = input_files(participant)
+    used["models"] = [_digest(task.stats_model) for task in settings.func.tasks]
+    for task in used["func"]["tasks"]:
+        del task["stats_model"]
+    files = [*input_files(participant), *_confounds_sidecars(participant)]
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     runs = [
-        (r.entities, r.repetition_time_s, r.n_volumes, r.slice_times_s, r.slice_axis)
-        for r in bold_runs(participant)
+        (
+            run.entities,
+            (run.repetition_time_s, run.n_volumes),
+            (run.slice_times_s, run.slice_axis, run.slice_moment_s),
+        )
+        for run in bold_runs(participant)
     ]
     content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _digest(path: Path | None) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+
+
+def _confounds_sidecars(participant: ParticipantPlan) -> list[Path]:
+    """What fMRIPrep says of the columns of its confounds, where it does."""
+    tables = [run.derived.confounds_file for run in bold_runs(participant) if run.derived]
+    return [file for table in tables if (file := table.with_suffix(".json")).is_file()]

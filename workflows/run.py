@@ -19,21 +19,26 @@ from bids_utils.derivatives import read_table, validate_bids, write_table
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.exclusions import LISTED, read_exclusions
 from bids_utils.filters import read_filters
+from bids_utils.images import EXCLUDED, USED
 from bids_utils.index import Selection
-from bids_utils.names import with_prefix
+from bids_utils.names import parse_name, with_prefix
 from bids_utils.plan import (
+    ANATOMY,
+    FUNCTION,
     LEDGER_DICTIONARY,
     DerivedRequest,
     ParticipantPlan,
     Plan,
     PlanRequest,
+    SessionPlan,
     make_plan,
 )
 from configs.atlases import HOME_SPACE, chosen_atlas
 from configs.lock import make_lock, write_lock
 from configs.settings import Settings, load_settings
 from workflows.atlas import standard_atlas
-from workflows.bold_tasks import check_tasks, task_notes
+from workflows.bold_tasks import check_tasks, session_tasks, task_notes
+from workflows.compute.bold_checks import MIN_VOLUMES
 from workflows.failures import Failure, read_failures
 from workflows.fmriprep import space_atlas, space_brains, used_spaces
 from workflows.group import init_group_wf, input_tables
@@ -111,6 +116,8 @@ def make_cohort_plan(options: Options, settings: Settings) -> Plan:
         repetition_time_s=settings.func.repetition_time_s,
         slice_timing=settings.func.slice_timing,
         derived=derived_request(options, settings),
+        modelled_tasks=tuple(task.task for task in settings.func.tasks),
+        min_volumes=MIN_VOLUMES,
     )
     plan = make_plan(request, read_image_facts)
     return replace(plan, notes=(*plan.notes, *task_notes(plan.participants, settings)))
@@ -250,6 +257,7 @@ def run_images(
         crash_dir = crash_folder(options.output_dir, participant.label)
         shutil.rmtree(crash_dir, ignore_errors=True)
         forget_record(options.output_dir, participant.label)
+        forget_results(participant, study)
         one = init_participant_wf(participant, study)
         workflow.add_nodes([one])
         running[with_prefix(participant.label, "sub")] = participant
@@ -333,6 +341,12 @@ def missing_files(participant: ParticipantPlan, study: Study) -> list[Path]:
     return [file for file in expected if not (study.output_dir / file).is_file()]
 
 
+def forget_results(participant: ParticipantPlan, study: Study) -> None:
+    """Remove files of an older run, so that those that are there at the end are of this one."""
+    for file in expected_files(participant, study.settings):
+        (study.output_dir / file).unlink(missing_ok=True)
+
+
 def is_done(participant: ParticipantPlan, study: Study) -> bool:
     """Whether the same inputs and settings were processed before and all files are there."""
     record = read_record(study.output_dir, participant.label)
@@ -346,9 +360,10 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     ledger, intake = None, intake_of(options)
     if intake.derivatives:
         plan = make_cohort_plan(options, settings)
-        records = current_records(plan, Study(options.bids_dir, options.output_dir, settings))
-        ledger = without_unfinished(plan.ledger, records)
-        if not any(record.status == "done" for record in records.values()):
+        study = Study(options.bids_dir, options.output_dir, settings)
+        records = current_records(plan, study)
+        ledger = without_unfinished(plan, records, study)
+        if not (ledger["status"] == USED).any():
             raise DatasetError(
                 f"{options.output_dir}: nobody is done with these settings and sessions; run the "
                 "level participant, or give -d fmriprep=PATH here too if it was given there"
@@ -435,15 +450,71 @@ def current_records(plan: Plan, study: Study) -> dict[str, Record]:
     return records
 
 
-def without_unfinished(ledger: pd.DataFrame, records: dict[str, Record]) -> pd.DataFrame:
-    """Ledger in which images of participants that are not done are excluded, with the reason."""
-    ledger = ledger.copy()
-    for label, record in records.items():
-        own = (ledger["participant_id"] == with_prefix(label, "sub")) & (ledger["status"] == "used")
-        if record.status != "done":
-            reason = "; ".join(record.causes) or "not processed; run the level participant"
-            ledger.loc[own, ["status", "reason"]] = ["excluded", f"{record.status}: {reason}"]
-    return ledger
+def without_unfinished(plan: Plan, records: dict[str, Record], study: Study) -> pd.DataFrame:
+    """Ledger in which scans that are not done are excluded, with the reason.
+
+    Of somebody who failed those scans stay whose own files were all made.
+    """
+    ledger = plan.ledger.copy()
+    names = [parse_name(f"{run}.nii.gz") if isinstance(run, str) else None for run in ledger["run"]]
+    ledger["task"] = [
+        name.get("task") or "" if name and kind == FUNCTION else ""
+        for name, kind in zip(names, ledger["modality"], strict=True)
+    ]
+    for participant in plan.participants:
+        reasons = unfinished_scans(participant, records[participant.label], study)
+        for (session, modality, task), reason in reasons.items():
+            own = (
+                (ledger["participant_id"] == with_prefix(participant.label, "sub"))
+                & (ledger["session_id"] == with_prefix(session, "ses"))
+                & (ledger["modality"] == modality)
+                & (ledger["task"] == task)
+                & (ledger["status"] == USED)
+            )
+            ledger.loc[own, ["status", "reason"]] = [EXCLUDED, reason]
+    return ledger.drop(columns="task")
+
+
+def unfinished_scans(
+    participant: ParticipantPlan, record: Record, study: Study
+) -> dict[tuple[str, str, str], str]:
+    """Session, modality and task of the scans of a participant that are not done, and why."""
+    if record.status == "done":
+        return {}
+    is_current = record.fingerprint == fingerprint(participant, study.settings)
+    reasons = {}
+    for (session, modality, task), scan in scan_plans(participant).items():
+        missing = missing_files(scan, study)
+        if is_current and not missing:
+            continue
+        causes = record.causes or ("not processed; run the level participant",)
+        if is_current:
+            causes = (*scan_causes(scan, record.causes), f"{missing[0].name} was not made")
+        reasons[session, modality, task] = f"{record.status}: {'; '.join(causes)}"
+    return reasons
+
+
+def scan_plans(participant: ParticipantPlan) -> dict[tuple[str, str, str], ParticipantPlan]:
+    """Plan of each scan alone, by session, modality and task (empty for anatomy).
+
+    The runs of a task in a session are one scan.
+    """
+    plans = {}
+    for session in participant.sessions:
+        if session.t1w_file is not None:
+            own = replace(session, bold_runs=())
+            plans[session.label, ANATOMY, ""] = replace(participant, sessions=(own,))
+    for scan in session_tasks(participant):
+        own = SessionPlan(scan.session, None, None, scan.runs)
+        plans[scan.session, FUNCTION, scan.task] = replace(participant, sessions=(own,))
+    return plans
+
+
+def scan_causes(scan: ParticipantPlan, causes: tuple[str, ...]) -> tuple[str, ...]:
+    """Causes of a failure that name the runs of a scan; all of them where none does."""
+    names = [own.name.replace("_", " ") for own in session_tasks(scan)]
+    starts = tuple(f"{name}{end}" for name in names for end in (" ", ",", ":"))
+    return tuple(cause for cause in causes if starts and cause.startswith(starts)) or causes
 
 
 def exit_code(records: dict[str, Record], plan: Plan, was_run: bool) -> int:

@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bids_utils.images import (
     Candidate,
+    DerivedBold,
     ImageFacts,
     Inspector,
     choose_t1w,
@@ -175,7 +177,7 @@ def test_a_good_run_is_used_with_its_time_volumes_and_scanner(root):
     [
         (ImageFacts(problem="all voxels are zero"), "{}", "all voxels are zero"),
         (HEAD, "{}", "a BOLD run must be 4-D, found 3-D (176 x 256 x 256)"),
-        (ImageFacts((64, 64, 36, 1)), "{}", "must have several volumes, found one"),
+        (ImageFacts((64, 64, 36, 1)), "{}", "must have at least 2 volumes, found 1 (64 x 64 x 36"),
         (ImageFacts((64, 64, 36, 9)), "{}", "neither in the JSON sidecar nor in the header"),
         (RUN, '{"RepetitionTime": 1.79}', "1.79 s in the JSON, but 2 s in the header"),
         (RUN, '{"RepetitionTime": 2000}', "2000 s in the JSON, but 2 s in the header"),
@@ -255,3 +257,50 @@ def test_what_is_decided_is_not_looked_at_again(root):
 
     assert inspect_bold(decided, Inspector(root, read, 0.001)) is decided
     assert choose_t1w([decided], Inspector(root, read, 0.001)) == [decided]
+
+
+@pytest.mark.parametrize(("n_volumes", "status"), [(9, "excluded"), (10, "used")])
+def test_a_run_with_fewer_volumes_than_are_needed_is_excluded_by_its_header(
+    root, n_volumes, status
+):
+    facts = ImageFacts((64, 64, 36, n_volumes), (3.0, 3.0, 3.3), 2.0)
+    asked = Inspector(root, lambda path: facts, 0.001, slice_timing=False, min_volumes=10)
+    found = inspect_bold(bold(), asked)
+    reason = "a BOLD run must have at least 10 volumes, found 9 (64 x 64 x 36 x 9)"
+    assert found.status == status
+    assert (found.reason == reason) == (n_volumes == 9)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("onset\tduration\ttrial_type\n299\t1\tfear\n", ""),
+        ("onset\tduration\n1\t1\n", "the column trial_type is missing"),
+        ("onset\tduration\ttrial_type\n301\t1\tfear\n", "no event is in the run of 300 s"),
+    ],
+)
+def test_events_that_cannot_be_read_are_told_and_the_run_stays_used(root, table, problem):
+    (root / "task-rest_events.tsv").write_text(table)
+    asked = Inspector(root, lambda path: RUN, 0.001, slice_timing=False, modelled_tasks=("rest",))
+    found = inspect_bold(bold(), asked)
+    assert found.status == "used"
+    assert problem in found.run.events_problem
+    assert bool(found.run.events_problem) == bool(problem)
+    assert found.reason.endswith(": the task is not modelled in this run") == bool(problem)
+    others = replace(asked, modelled_tasks=("faces",))
+    assert inspect_bold(bold(), others).run.events_problem == ""
+
+
+@pytest.mark.parametrize("beside", ["run-01", "run-1"])
+def test_derived_run_1_has_the_events_and_the_json_of_raw_run_01(root, tmp_path, beside):
+    folder = root / "sub-01/ses-pre/func"
+    for number, seconds in (("02", 2.5), (beside.removeprefix("run-"), 2.0)):
+        stem = f"sub-01_ses-pre_task-rest_run-{number}"
+        (folder / f"{stem}_events.tsv").write_text("onset")
+        (folder / f"{stem}_bold.json").write_text(json.dumps({"RepetitionTime": seconds}))
+    (folder / "sub-01_ses-pre_task-faces_run-1_events.tsv").write_text("onset")
+    derived = DerivedBold(tmp_path, "bids:x:y", tmp_path / "b.nii.gz", Path(), "MNI")
+    image = replace(bold("task-rest_run-1_"), derived=derived)
+    asked = inspector(root, {})
+    assert asked.events(image) == folder / f"sub-01_ses-pre_task-rest_{beside}_events.tsv"
+    assert asked.metadata(image)["RepetitionTime"] == 2.0

@@ -38,6 +38,7 @@ def test_settings_survive_saving_and_loading(tmp_path):
         ("func: {high_pas_hz: 0.01}", r"func\.high_pas_hz: .*did you mean 'high_pass_hz'\?"),
         ("group: {scores: [{name: BDI, beter: lower}]}", r"scores\.0\.beter.*mean 'better'\?"),
         ("func: {min_coverage: 1.2}", r"func\.min_coverage: .*less than or equal to 1.*1\.2"),
+        ("func: {high_pass_hz: 0.1, low_pass_hz: 0.1}", r"func.*low_pass_hz: 0\.1 .*above.* 0\.1"),
         ("func: {strategy: 12P}", r"func\.strategy: .*'24P'.*found '12P'"),
         ("sessions: {order: [pre, pre]}", "name at least two different sessions"),
         ("sessions: {order: [a, b], interval_days: [1, 2]}", "one interval between each two"),

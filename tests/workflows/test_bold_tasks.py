@@ -2,11 +2,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline.engine import Node, Workflow
 
 from bids_utils.errors import SettingsError
 from bids_utils.plan import BoldRun, ParticipantPlan, SessionPlan
+from configs.atlases import HOME_SPACE, Atlas
 from configs.settings import FuncSettings, Settings, TaskSettings
-from workflows.bold_tasks import check_tasks, session_tasks, task_notes
+from workflows.bold_tasks import (
+    SessionTask,
+    add_connectivity_change,
+    check_tasks,
+    modelled_runs,
+    session_tasks,
+    task_notes,
+)
+from workflows.saving import Study
 
 FACES = TaskSettings(task="faces", contrasts={"reactivity": "fear - neutral"})
 
@@ -82,3 +93,41 @@ def replace_contrasts(task):
 def test_a_run_keeps_its_task_only_from_its_own_name():
     bare = replace(run_of("pre", "rest", 1), entities=(("sub", "01"), ("ses", "pre")))
     assert [scan.name for scan in session_tasks(person(("pre", (bare,))))] == ["bold_ses_pre"]
+
+
+def test_the_advice_names_the_events_of_the_dataset_also_for_derived_runs():
+    name = "sub-01_ses-pre_task-faces_run-1_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
+    run = replace(run_of("pre", "faces", 1), file=Path("/prep") / name)
+    ((_, where, todo),) = task_notes([person(("pre", (run,)))], settings_of(FACES))
+    assert (where, todo) == (name, "add sub-01_ses-pre_task-faces_run-1_events.tsv")
+
+
+def test_a_run_whose_events_cannot_be_read_is_left_out_of_the_model_alone_and_told():
+    events = Path("/data/e.tsv")
+    good, bad = (run_of("pre", "faces", number, events) for number in (1, 2))
+    bad = replace(bad, events_problem="e.tsv, row 3: onset is 'x'")
+    (scan,) = session_tasks(person(("pre", (bad, good))))
+    assert scan.runs == (bad, good)
+    assert modelled_runs(scan, settings_of(FACES)) == (good,)
+    notes = task_notes([person(("pre", (bad, good)))], settings_of(FACES))
+    assert [(what, where) for what, where, _ in notes] == [
+        ("e.tsv, row 3: onset is 'x'", bad.file.name)
+    ]
+    assert "not modelled in this run" in notes[0][2]
+
+
+@pytest.mark.parametrize(("space", "is_drawn"), [(HOME_SPACE, True), ("MNI152NLin6Asym", False)])
+def test_a_connectome_is_drawn_on_the_brain_of_its_own_space_only(tmp_path, space, is_drawn):
+    for name in ("atlas.nii.gz", "atlas.tsv"):
+        (tmp_path / name).touch()
+    atlas = Atlas("A", space, tmp_path / "atlas.nii.gz", tmp_path / "atlas.tsv", "", "", "")
+    workflow, waves = Workflow("all"), []
+    for session in ("pre", "post"):
+        own = Workflow(f"{session}_wf")
+        own.add_nodes([Node(IdentityInterface(["relmat_file"]), "outputnode")])
+        waves.append((session, own, SessionTask(session, "rest", (run_of(session, "rest", 1),))))
+    add_connectivity_change(workflow, waves, Study(Path("/data"), tmp_path, Settings(), atlas))
+    save = workflow.get_node("save_bold_task_rest_change_wf_later_session")
+    saved = save.inputs.copyable_trait_names()
+    assert "connectivity_change_figures" in saved
+    assert ("connectome_change_figures" in saved) == is_drawn

@@ -5,11 +5,20 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bids_utils.plan import BoldRun, ParticipantPlan, Plan, SessionPlan
-from configs.settings import AnatSettings, AtlasSettings, GroupSettings, Settings
+from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, Plan, SessionPlan
+from configs.settings import (
+    AnatSettings,
+    AtlasSettings,
+    FuncSettings,
+    GroupSettings,
+    Settings,
+    TaskSettings,
+)
 from workflows.failures import Failure
+from workflows.participant import expected_files
 from workflows.records import Record, fingerprint, forget_record, read_record, write_record
-from workflows.run import exit_code, without_unfinished
+from workflows.run import exit_code, forget_results, missing_files, without_unfinished
+from workflows.saving import Study
 
 LEDGER = pd.DataFrame(
     {
@@ -46,6 +55,35 @@ def test_the_fingerprint_changes_with_settings_timing_and_files(participant, tmp
     (tmp_path / "t1w").write_text("another image", encoding="utf-8")
     others.append(fingerprint(participant, Settings()))
     assert len({first, *others}) == 5
+
+
+def test_the_fingerprint_follows_the_content_of_a_stats_model_and_not_its_place(
+    participant, tmp_path
+):
+    def print_of(name, content):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        tasks = (TaskSettings(task="rest", stats_model=tmp_path / name),)
+        return fingerprint(participant, Settings(func=FuncSettings(tasks=tasks)))
+
+    first = print_of("a.json", "fear - neutral")
+    assert print_of("b.json", "fear - neutral") == first
+    assert print_of("a.json", "neutral - fear") != first
+
+
+def test_the_fingerprint_follows_the_moment_of_slices_and_the_json_of_confounds(
+    participant, tmp_path
+):
+    for name in ("b.nii.gz", "c.tsv"):
+        (tmp_path / name).touch()
+    derived = DerivedBold(tmp_path, "x", tmp_path / "b.nii.gz", tmp_path / "c.tsv", "MNI")
+    prints = []
+    for moment_s in (None, 0.0, 1.0):
+        plan = with_run(participant, derived=derived, slice_moment_s=moment_s)
+        prints.append(fingerprint(plan, Settings()))
+    for content in ("{}", '{"a_comp_cor_00": {}}'):
+        (tmp_path / "c.json").write_text(content, encoding="utf-8")
+        prints.append(fingerprint(plan, Settings()))
+    assert len(set(prints)) == 5
 
 
 def test_the_order_of_sessions_and_the_group_settings_do_not_ask_for_new_images(participant):
@@ -122,13 +160,102 @@ def test_nothing_to_do_has_its_own_code():
     assert exit_code({"01": Record("done")}, Plan((), LEDGER), was_run=False) == 11
 
 
-def test_images_of_unfinished_participants_are_excluded_from_the_group_with_the_reason():
-    records = {"01": Record("failed", causes=("n4: dark",)), "02": Record("done")}
-    ledger = without_unfinished(LEDGER, records | {"03": Record("not started")})
-    assert ledger["status"].tolist() == ["excluded", "missing", "used", "excluded"]
-    assert ledger["reason"][0] == "failed: n4: dark"
-    assert "run the level participant" in ledger["reason"][3]
-    assert LEDGER["status"].tolist()[0] == "used"
+def three_scans(tmp_path):
+    """A person with T1w and two tasks, one of two runs, before, and T1w and one task after."""
+    sessions = []
+    for session, tasks in (("pre", ("rest", "rest", "faces")), ("post", ("rest",))):
+        runs = []
+        for number, task in enumerate(tasks, start=1):
+            entities = (("sub", "01"), ("ses", session), ("task", task), ("run", str(number)))
+            name = "_".join("-".join(pair) for pair in entities)
+            runs.append(BoldRun(tmp_path / f"{name}_bold.nii.gz", entities, 2.0, 100))
+        t1w = tmp_path / f"sub-01_ses-{session}_T1w.nii.gz"
+        sessions.append(SessionPlan(session, None, t1w, tuple(runs)))
+    for file in [s.t1w_file for s in sessions] + [r.file for s in sessions for r in s.bold_runs]:
+        file.touch()
+    return ParticipantPlan("01", tuple(sessions))
+
+
+def made(participant, tmp_path, without):
+    """Study in which all files of a person were made but those with a text in their name."""
+    study = Study(tmp_path, tmp_path / "out", Settings())
+    for file in expected_files(participant, study.settings):
+        if without is None or without not in file.name:
+            (study.output_dir / file).parent.mkdir(parents=True, exist_ok=True)
+            (study.output_dir / file).touch()
+    return study
+
+
+def ledger_of(participant):
+    rows = []
+    for session in participant.sessions:
+        names = [("T1w", session.t1w_file)] + [("bold", run.file) for run in session.bold_runs]
+        rows += [("sub-01", f"ses-{session.label}", kind, file.name[:-7]) for kind, file in names]
+    columns = ["participant_id", "session_id", "modality", "run"]
+    return pd.DataFrame(rows, columns=columns).assign(status="used", reason=None)
+
+
+@pytest.mark.parametrize(
+    ("without", "excluded"),
+    [
+        ("ses-pre_task-rest_run-2_desc-qc", ["pre rest 1", "pre rest 2"]),
+        ("ses-pre_task-faces", ["pre faces 3"]),
+        ("ses-post_desc-quality_T1w", ["post T1w"]),
+        ("sub-01_desc-mask_T1w.png", ["pre T1w", "post T1w"]),
+        (None, []),
+    ],
+)
+def test_only_scans_whose_own_files_are_missing_leave_the_group(tmp_path, without, excluded):
+    participant = three_scans(tmp_path)
+    study = made(participant, tmp_path, without)
+    causes = ("bold ses pre task rest run 2, realign: too few", "bold ses pre task faces: dark")
+    print_ = fingerprint(participant, study.settings)
+    plan = Plan((participant,), ledger_of(participant))
+    ledger = without_unfinished(plan, {"01": Record("failed", print_, causes)}, study)
+    words = ["pre T1w", "pre rest 1", "pre rest 2", "pre faces 3", "post T1w", "post rest 1"]
+    lost = (ledger["status"] == "excluded").tolist()
+    assert [word for word, is_lost in zip(words, lost, strict=True) if is_lost] == excluded
+    assert all(text.startswith("failed: ") for text in ledger.loc[lost, "reason"])
+    if excluded == ["pre faces 3"]:
+        assert "bold ses pre task faces: dark" in ledger["reason"][3]
+        assert "realign" not in ledger["reason"][3]
+    assert plan.ledger["status"].eq("used").all()
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (Record("failed", "another print", ("n4: dark",)), "failed: n4: dark"),
+        (Record("not started"), "not started: not processed; run the level participant"),
+    ],
+)
+def test_nothing_of_an_older_run_with_other_settings_is_used(tmp_path, record, reason):
+    participant = three_scans(tmp_path)
+    study = made(participant, tmp_path, None)
+    ledger = without_unfinished(Plan((participant,), ledger_of(participant)), {"01": record}, study)
+    assert ledger["status"].eq("excluded").all()
+    assert set(ledger["reason"]) == {reason}
+
+
+def test_what_is_not_used_keeps_its_own_reason(tmp_path):
+    participant = three_scans(tmp_path)
+    ledger = ledger_of(participant)
+    ledger.loc[1, ["status", "reason"]] = ["found", "not asked for"]
+    study = made(participant, tmp_path, None)
+    plan = Plan((participant,), ledger)
+    found = without_unfinished(plan, {"01": Record("not started")}, study)
+    assert found.loc[1, ["status", "reason"]].tolist() == ["found", "not asked for"]
+
+
+def test_results_of_an_older_run_are_gone_before_a_new_one_begins(tmp_path):
+    participant = three_scans(tmp_path)
+    study = made(participant, tmp_path, None)
+    (study.output_dir / "dataset_description.json").touch()
+    assert missing_files(participant, study) == []
+    forget_results(participant, study)
+    expected = list(expected_files(participant, study.settings))
+    assert missing_files(participant, study) == expected
+    assert (study.output_dir / "dataset_description.json").is_file()
 
 
 @pytest.mark.parametrize(("reason", "code"), [("on the exclude list: asleep", 0), ("empty", 10)])

@@ -1,7 +1,8 @@
-"""The atlas of a study is made before images are run, and only then."""
+"""What a call plans and gives to the levels; the atlas is made before images are run, only then."""
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 
 import pytest
 from nipype.pipeline.engine import Node, Workflow
@@ -11,8 +12,9 @@ from rich.console import Console
 from bids_utils.errors import DatasetError
 from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, Plan, SessionPlan
 from configs.atlases import find_atlas
-from configs.settings import Settings
+from configs.settings import FuncSettings, Settings, TaskSettings
 from workflows import run
+from workflows.records import Record
 from workflows.run import Options, run_participants, with_atlases
 from workflows.saving import Study
 
@@ -115,3 +117,46 @@ def test_the_images_get_the_atlas_as_it_was_carried(options, calls):
 def test_no_atlas_is_made_where_no_image_is_run(options, calls, option, done):
     run_participants(replace(options, **{option: True}), Settings(), CONSOLE)
     assert calls == done
+
+
+def test_the_plan_asks_for_the_volumes_and_events_that_the_images_will_need(options, monkeypatch):
+    asked = []
+    empty = Plan((), run.pd.DataFrame())
+    monkeypatch.setattr(run, "make_plan", lambda request, read: asked.append(request) or empty)
+    task = TaskSettings(task="faces", contrasts={"x": "fear - neutral"})
+    run.make_cohort_plan(options, Settings(func=FuncSettings(tasks=(task,))))
+    assert (asked[0].min_volumes, asked[0].modelled_tasks) == (10, ("faces",))
+
+
+@pytest.fixture
+def group_calls(options, monkeypatch):
+    """Return a function that runs the group level for two people, and what it was given."""
+    given = {}
+
+    def with_records(records, ledger):
+        people = tuple(ParticipantPlan(label, ()) for label in records)
+        stand_ins = {
+            "make_cohort_plan": lambda *_: Plan(people, ledger),
+            "intake_of": lambda *_: Namespace(derivatives=True),
+            "current_records": lambda *_: records,
+            "without_unfinished": lambda plan, *_: plan.ledger,
+            "prepare_output": lambda *args: given.update(ledger=args[2]),
+            "flagged_ledger": lambda ledger, folder: ledger,
+            "read_table": lambda *_: run.pd.DataFrame({"kind": []}),
+        }
+        for name in ("run_models", "write_table", "write_group_report"):
+            stand_ins[name] = lambda *_: None
+        for name, stand_in in stand_ins.items():
+            monkeypatch.setattr(run, name, stand_in)
+        return run.run_group(options, Settings(), CONSOLE), given["ledger"]
+
+    return with_records
+
+
+def test_the_group_goes_on_with_what_failed_people_have_and_still_tells_it(group_calls):
+    records = {"01": Record("failed", causes=("dark",)), "02": Record("failed", causes=("dark",))}
+    ledger = run.pd.DataFrame({"status": ["used", "excluded"]})
+    code, used = group_calls(records, ledger)
+    assert (code, used["status"].tolist()) == (10, ["used", "excluded"])
+    with pytest.raises(DatasetError, match="nobody is done"):
+        group_calls(records, ledger.assign(status="excluded"))
