@@ -79,6 +79,30 @@ def expand(table):
     return pd.DataFrame(columns)
 
 
+def unsettled_volumes(confounds):
+    """Volumes (n_volumes,) bool that a confound table names as before the steady state."""
+    return confounds.filter(regex="^non_steady_state_outlier").to_numpy(bool).any(axis=1)
+
+
+def settled_differences(confounds):
+    """Confound table in which the difference from a dummy volume counts as no change.
+
+    Dummy volumes are left out of a fit, but the difference of the first steady volume holds their
+    brightness, which would make up most of a `_derivative1` column. A value that is missing stays
+    so.
+
+    Parameters
+    ----------
+    confounds : DataFrame
+        A row per volume, with the columns non_steady_state_outlierXX.
+    """
+    after = np.flatnonzero(unsettled_volumes(confounds)[:-1]) + 1
+    table = confounds.copy()
+    differences = table.columns.str.contains("_derivative1")
+    table.iloc[after, np.flatnonzero(differences)] = 0.0
+    return table
+
+
 def cosine_basis(n_volumes, first, last):
     """Discrete cosines (n_volumes, last - first + 1) of orders `first` to `last`, of length one.
 

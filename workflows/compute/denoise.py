@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from workflows.compute.confounds import TERMS, cosine_basis, cosine_order, motion_outliers
+from workflows.compute.confounds import (
+    TERMS,
+    cosine_basis,
+    cosine_order,
+    motion_outliers,
+    settled_differences,
+    unsettled_volumes,
+)
 from workflows.compute.motion import MOTION_COLUMNS
 
 FIRST, CHANGE = TERMS[:1], TERMS[:2]
@@ -105,7 +112,8 @@ def nuisance_design(confounds, strategy, repetition_time_s, band_hz):
     Parameters
     ----------
     confounds : DataFrame
-        A row per volume; a missing first difference counts as no change.
+        A row per volume; a missing first difference counts as no change, as does the step from
+        the last dummy volume.
     strategy : str
         See `strategy_columns`.
     repetition_time_s : float
@@ -126,7 +134,8 @@ def nuisance_design(confounds, strategy, repetition_time_s, band_hz):
     fast = n_volumes
     if band_hz[1] is not None:
         fast = cosine_order(n_volumes, repetition_time_s, band_hz[1]) + 1
-    nuisance = confounds[strategy_columns(strategy, confounds.columns)].astype(float)
+    names = strategy_columns(strategy, confounds.columns)
+    nuisance = settled_differences(confounds)[names].astype(float)
     holed = nuisance.columns[nuisance.iloc[1:].isna().any()]
     if len(holed):
         raise ValueError(
@@ -165,8 +174,9 @@ def censored_volumes(confounds, fd_threshold_mm, std_dvars_threshold=None):
     limits = {"framewise_displacement": fd_threshold_mm, "std_dvars": std_dvars_threshold}
     needed = [column for column, limit in limits.items() if limit is not None]
     _require(confounds.columns, needed, "a threshold of the settings")
-    unsettled = confounds.filter(regex="^non_steady_state_outlier").to_numpy(bool).any(axis=1)
-    return unsettled | motion_outliers(confounds, fd_threshold_mm, std_dvars_threshold)
+    return unsettled_volumes(confounds) | motion_outliers(
+        confounds, fd_threshold_mm, std_dvars_threshold
+    )
 
 
 def project_out(series, design, kept):

@@ -15,6 +15,7 @@ from workflows.compute.confounds import (
     non_steady_state,
     one_hot,
     relative_rms,
+    settled_differences,
     slow_cosines,
 )
 from workflows.compute.motion import MOTION_COLUMNS, pose_from_parameters
@@ -83,6 +84,19 @@ def test_dvars_does_not_depend_on_how_many_voxels_are_read_at_once(monkeypatch):
 def test_dvars_of_a_constant_brain_is_refused():
     with pytest.raises(ValueError, match="no voxel varies"):
         dvars(np.full((5, 20), 3.0))
+
+
+def test_the_step_to_the_steady_state_counts_as_no_change():
+    table = expand(pd.DataFrame({"csf": [1700.0, 1300, 900, 904, 901]}))
+    table["non_steady_state_outlier00"] = [1, 0, 0, 0, 0]
+    table["non_steady_state_outlier01"] = [0, 1, 0, 0, 0]
+    settled = settled_differences(table)
+    np.testing.assert_array_equal(settled["csf_derivative1"], [np.nan, 0, 0, 4, -3])
+    np.testing.assert_array_equal(settled["csf_derivative1_power2"], [np.nan, 0, 0, 16, 9])
+    assert settled["csf"].tolist() == [1700, 1300, 900, 904, 901]
+    assert table["csf_derivative1"].tolist()[1:] == [-400, -400, 4, -3]
+    others = table.drop(columns=settled.filter(like="steady").columns)
+    pd.testing.assert_frame_equal(settled_differences(others), others)
 
 
 def test_expansion_squares_the_difference_and_not_the_reverse():

@@ -61,6 +61,27 @@ def recovered(series, confounds, strategy="24P+CSF+WM"):
     return fisher_z_matrix(cleaned.series)[np.ix_(*SETS)].mean()
 
 
+def test_the_brightness_of_dummy_volumes_reaches_no_column_of_the_design():
+    rng = np.random.default_rng(12)
+    table = confounds_of(walk(100, rng), rng)
+    tissues = table[["csf", "white_matter"]].to_numpy(copy=True)
+    tissues[:2] += [[700], [300]]
+    bright = confound_table(
+        table[list(MOTION_COLUMNS)].to_numpy(),
+        table.assign(csf=tissues[:, 0], white_matter=tissues[:, 1])[
+            ["csf", "white_matter", "global_signal"]
+        ],
+        (table["std_dvars"], table["dvars"]),
+        (TR_S, 0.008, 2),
+        0.5,
+    )
+    design = nuisance_design(bright, "36P", TR_S, (0.008, 0.1))[2:]
+    as_before = nuisance_design(table, "36P", TR_S, (0.008, 0.1))[2:]
+    np.testing.assert_allclose(design[1:], as_before[1:], rtol=1e-9)
+    place = 1 + strategy_columns("36P", bright.columns).index("csf_derivative1")
+    assert design[0, place] == 0
+
+
 def test_a_planted_correlation_survives_motion_and_drift():
     rng, found, raw, change = np.random.default_rng(11), [], [], []
     for _ in range(25):
