@@ -26,8 +26,8 @@ class Events:
 def read_events(path: Path, run_s: float) -> Events:
     """Events of a run that can have a response in it, sorted by their onset.
 
-    Left out with a note: events without a trial type, repeated ones, those after the last volume
-    and those that ended more than 24 s before the first one.
+    Left out with a note: events without a trial type (whatever their times), repeated ones,
+    those after the last volume and those that ended more than 24 s before the first one.
 
     Parameters
     ----------
@@ -44,13 +44,16 @@ def read_events(path: Path, run_s: float) -> Events:
     """
     text = read_text_table(path)
     _check_columns(path, list(text.columns))
-    times = {name: _seconds(path, text[name]) for name in ("onset", "duration")}
-    if (times["duration"] < 0).any():
-        line = int((times["duration"] < 0).to_numpy().argmax()) + 2
-        raise DatasetError(f"{path}, row {line}: a negative duration; correct it (0 is an impulse)")
-    table = text[EVENT_COLUMNS].assign(**times)
-    known, notes = _with_trial_types(table)
-    inside, more = _inside(path, known, run_s)
+    known, notes = _with_trial_types(text[EVENT_COLUMNS])
+    timed = known.assign(**{name: _seconds(path, known[name]) for name in ("onset", "duration")})
+    negative = timed.index[timed["duration"] < 0]
+    if len(negative):
+        row = _row(negative[0])
+        raise DatasetError(f"{path}, {row}: a negative duration; correct it (0 is an impulse)")
+    repeated = timed.duplicated()
+    if repeated.any():
+        notes.append(f"{repeated.sum()} events stand there twice and count once")
+    inside, more = _inside(path, timed[~repeated], run_s)
     if not inside["onset"].is_monotonic_increasing:
         more.append("the events were not in the order of time and have been sorted")
     ordered = inside.sort_values("onset", kind="stable", ignore_index=True)
@@ -68,26 +71,25 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 
 def _seconds(path: Path, cells: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(cells, errors="coerce").astype(float)
-    wrong = ~(numbers.abs() < float("inf")).to_numpy()
-    if wrong.any():
-        row = int(wrong.argmax())
-        found = "n/a" if pd.isna(cells.iloc[row]) else repr(cells.iloc[row])
+    wrong = numbers.index[~(numbers.abs() < float("inf"))]
+    if len(wrong):
+        cell = cells[wrong[0]]
+        found = "n/a" if pd.isna(cell) else repr(cell)
         raise DatasetError(
-            f"{path}, row {row + 2}: {cells.name} is {found}; expected seconds, such as 12.5"
+            f"{path}, {_row(wrong[0])}: {cells.name} is {found}; expected seconds, such as 12.5"
         )
     return numbers
 
 
+def _row(place: int) -> str:
+    """Row of the file, of which the first one has the names of the columns."""
+    return f"row {place + 2}"
+
+
 def _with_trial_types(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    notes = []
     unnamed = table["trial_type"].isna()
-    if unnamed.any():
-        notes.append(f"{unnamed.sum()} events without a trial type are left out")
-    known = table[~unnamed]
-    repeated = known.duplicated()
-    if repeated.any():
-        notes.append(f"{repeated.sum()} events stand there twice and count once")
-    return known[~repeated], notes
+    left_out = f"{unnamed.sum()} events without a trial type are left out"
+    return table[~unnamed], [left_out] if unnamed.any() else []
 
 
 def _inside(path: Path, table: pd.DataFrame, run_s: float) -> tuple[pd.DataFrame, list[str]]:

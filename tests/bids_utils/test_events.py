@@ -55,6 +55,12 @@ def test_events_without_trial_type_and_repeated_ones_are_left_out(events):
     )
 
 
+def test_times_of_events_without_trial_type_need_not_be_known(events):
+    found = events("1\t2\ta\t1", "5\tn/a\tn/a\t1", "n/a\t-3\tn/a\t1", "9\t1\tb\t1")
+    assert found.table.to_numpy().tolist() == [[1.0, 2.0, "a"], [9.0, 1.0, "b"]]
+    assert found.notes == ("2 events without a trial type are left out",)
+
+
 def test_an_impulse_has_duration_zero(events):
     assert events("5\t0\ta\t1").table["duration"].tolist() == [0.0]
 
@@ -65,6 +71,8 @@ def test_an_impulse_has_duration_zero(events):
         (("5\t2\ta\t1", "7\t-1\tb\t1"), r"row 3: a negative duration"),
         (("5\t2\ta\t1", "soon\t1\tb\t1"), r"row 3: onset is 'soon'; expected seconds"),
         (("5\tn/a\ta\t1",), r"row 2: duration is n/a; expected seconds"),
+        (("n/a\tn/a\tn/a\t1", "5\tlong\ta\t1"), r"row 3: duration is 'long'"),
+        (("3\t-1\tn/a\t1", "5\t-1\ta\t1"), r"row 3: a negative duration"),
         (("inf\t1\ta\t1",), r"row 2: onset is 'inf'"),
         (("150\t2\ta\t1", "300\t5\ta\t1"), r"no event is in the run of 100 s \(events: from 150"),
         (("5\t2\tn/a\t1",), r"no event is in the run of 100 s \(events: none\)"),

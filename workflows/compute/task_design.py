@@ -7,12 +7,14 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
-from workflows.compute.confounds import one_hot
+from workflows.compute.confounds import one_hot, settled_differences
 
 MIN_DEGREES_OF_FREEDOM = 10
 HIGH_INFLATION = 5.0
 ESTIMABLE = 1e-6
 DEPENDENT = 1e-8
+LEAST_SHARE = 0.1
+WILD = set("*?")
 
 
 def percent_signal(series, kept):
@@ -40,29 +42,42 @@ def named_by(patterns, names):
 def matching_names(patterns, names):
     """Names that a list of names and wildcards stands for, each once, in the order of the list.
 
+    A wildcard may stand for none, as not every run has columns of moved volumes.
+
     Raises
     ------
     ValueError
-        One of the patterns stands for none.
+        A name without wildcards is not there.
     """
     found = []
     for pattern in patterns:
         own = named_by([pattern], names)
-        if not own:
+        if not own and not set(pattern) & WILD:
             raise ValueError(f"there is no '{pattern}'; there are {', '.join(names)}")
         found += own
     return list(dict.fromkeys(found))
 
 
+def unmatched_notes(patterns, names):
+    """Sentences on the wildcards of confounds that stand for none of the names."""
+    return [
+        f"no confound of this run is called '{pattern}'"
+        for pattern in patterns
+        if set(pattern) & WILD and not named_by([pattern], names)
+    ]
+
+
 def nuisance_columns(confounds, names, kept):
     """Confounds (centred, length 1) and one column for each volume that is not kept.
 
-    A missing first difference counts as no change; a column without variance is left out.
+    A missing first difference counts as no change, and so does the one from the last volume
+    before the steady state to the first one in it: it shows the settling of the signal. A column
+    without variance is left out.
 
     Parameters
     ----------
     confounds : DataFrame
-        A row per volume.
+        A row per volume; columns non_steady_state_outlier* tell which ones are not steady.
     names : list of str
         Its columns that are used.
     kept : (n_volumes,) bool array
@@ -73,7 +88,7 @@ def nuisance_columns(confounds, names, kept):
     ValueError
         A confound has no value after the first volume.
     """
-    table = confounds[list(names)].astype(float)
+    table = settled_differences(confounds)[list(names)].astype(float)
     holed = table.columns[table.iloc[1:].isna().any()]
     if len(holed):
         raise ValueError(f"confounds: {holed[0]} has volumes without a value; choose others")
@@ -106,7 +121,69 @@ def contrast_vectors(columns, contrasts):
     return vectors
 
 
-def contrast_problem(weights, n_events, design):
+def seen_shares(whole, seen):
+    """Share (0 to 1) of the peak of each condition's response that the volumes of a run show.
+
+    Parameters
+    ----------
+    whole : DataFrame, (n_volumes, n_conditions)
+        Responses from before the run until all of them are over.
+    seen : (n_volumes,) bool array
+        Volumes in the run that are not censored.
+    """
+    size = whole.abs()
+    shares = size[seen].max() / size.max() if np.any(seen) else 0.0 * size.max()
+    return {name: float(share) for name, share in shares.items()}
+
+
+def unseen_notes(shares):
+    """Sentence on each condition of which too little is seen to estimate its response.
+
+    Parameters
+    ----------
+    shares : dict of str to float
+        From `seen_shares`.
+    """
+    return {
+        name: f"{name}: {100 * share:.3g} % of its peak is in the volumes that count, "
+        f"{100 * LEAST_SHARE:g} % needed (events at an end of the run or in censored volumes)"
+        for name, share in shares.items()
+        if share < LEAST_SHARE
+    }
+
+
+def impulse_notes(events, contrasts):
+    """Sentences on events without duration, whose effects are another percent than that of others.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Columns duration (s) and trial_type.
+    contrasts : dict of str to dict of str to float
+        Weights of conditions.
+    """
+    impulse = events["duration"] == 0
+    short = list(dict.fromkeys(events["trial_type"][impulse]))
+    lasting = list(dict.fromkeys(events["trial_type"][~impulse]))
+    if not short:
+        return []
+    mixed = [f"{name}: has" for name in short if name in lasting]
+    mixed += [
+        f"{name}: compares"
+        for name, weights in contrasts.items()
+        if set(weights) & set(short) and set(weights) & set(lasting) - set(short)
+    ]
+    return [
+        f"{', '.join(short)}: {impulse.sum()} events without duration are impulses; their effect "
+        "is the peak of the response to one, in %",
+        *(
+            f"{text} events with and without duration, which are not in the same unit"
+            for text in mixed
+        ),
+    ]
+
+
+def contrast_problem(weights, n_events, design, unseen=None):
     """Empty text, or why a contrast says nothing in a run.
 
     Parameters
@@ -117,6 +194,8 @@ def contrast_problem(weights, n_events, design):
         Events of each condition in the run.
     design : DataFrame, (n_volumes, n_columns)
         Conditions among its columns.
+    unseen : dict of str to str, optional
+        From `unseen_notes`.
     """
     empty = [name for name in weights if not n_events.get(name)]
     if empty:
@@ -125,6 +204,9 @@ def contrast_problem(weights, n_events, design):
     left = degrees_of_freedom(design.to_numpy())
     if left < MIN_DEGREES_OF_FREEDOM:
         return f"{left} degrees of freedom are left, {MIN_DEGREES_OF_FREEDOM} needed"
+    hidden = [text for name, text in (unseen or {}).items() if name in weights]
+    if hidden:
+        return "; ".join(hidden)
     if not is_estimable(vector, design.to_numpy()):
         return "it cannot be told apart from other columns of the design"
     return ""

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from nilearn.glm.first_level import make_first_level_design_matrix
+from nilearn.glm.first_level.hemodynamic_models import glover_hrf, spm_hrf
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -22,7 +23,7 @@ from nipype.interfaces.base import (
 
 from bids_utils.derivatives import read_table, write_json, write_table
 from bids_utils.errors import DatasetError, SettingsError
-from bids_utils.events import read_events
+from bids_utils.events import RESPONSE_S, read_events
 from bids_utils.names import nearest
 from workflows.compute.denoise import censored_volumes, strategy_columns
 from workflows.compute.ppi import cleaned_seed, interaction_design, interaction_name
@@ -31,10 +32,14 @@ from workflows.compute.task_design import (
     condition_number,
     contrast_problem,
     degrees_of_freedom,
+    impulse_notes,
     matching_names,
     named_by,
     nuisance_columns,
     percent_signal,
+    seen_shares,
+    unmatched_notes,
+    unseen_notes,
     variance_inflation,
 )
 from workflows.compute.task_model import contrast_estimates, fixed_effects, z_scores
@@ -44,6 +49,8 @@ from workflows.interfaces.figures import faceless, read_volume
 from workflows.interfaces.func_files import read_array, same_grid, write_array
 
 PERCENT, SLOPE = "%", "1"
+OVERSAMPLING = 50
+RESPONSES = {"spm": spm_hrf, "glover": glover_hrf}
 KEYS = ["index", "region", "coverage"]
 RUN_COLUMNS = ["contrast", *KEYS, "effect", "variance", "unit"]
 SESSION_COLUMNS = [*RUN_COLUMNS, "n_runs"]
@@ -54,8 +61,9 @@ CONTRAST_MEANINGS = {
     "coverage": {"Description": "Least covered fraction of the region in any run", "Units": "1"},
     "effect": {
         "Description": "Weighted sum of responses, mean of the runs weighted by precision. A "
-        "response is the change of the signal during lasting stimulation, in percent of the "
-        "region's mean; for gppi it is the change of the slope on the seed"
+        "response is the change of the signal during lasting stimulation, for events without "
+        "duration the peak after one event, in percent of the region's mean; for gppi it is the "
+        "change of the slope on the seed"
     },
     "variance": {"Description": "Variance of the effect within the person", "Units": "unit^2"},
     "unit": {"Description": "Unit of the effect"},
@@ -97,10 +105,10 @@ class TaskDesign(SimpleInterface):
         confounds = read_table(Path(self.inputs.confounds_file))
         events, notes = self._events(len(confounds))
         task = self._task_columns(events, len(confounds))
-        nuisance, kept = self._nuisance(confounds)
+        nuisance, kept, more = self._nuisance(confounds)
         design = pd.concat([task, nuisance], axis=1)
         self._check_names(design)
-        content = self._facts() | _judged(design, events, self.inputs.contrasts, notes)
+        content = self._facts() | self._judged(design, events, kept, [*notes, *more])
         content |= {"CensoredVolumes": np.flatnonzero(~kept).tolist()}
         self._results |= _written(design, content, Path(runtime.cwd) / "design")
         return runtime
@@ -118,35 +126,38 @@ class TaskDesign(SimpleInterface):
         return found.table[found.table["trial_type"].isin(wanted)], notes
 
     def _task_columns(self, events, n_volumes):
-        """Responses, drift and a constant; nilearn sees numbers for the trial types."""
+        """Responses, drift and a constant."""
         inputs = self.inputs
         times = self._moment_s() + inputs.repetition_time_s * np.arange(n_volumes)
-        types = list(dict.fromkeys(events["trial_type"]))
-        numbered = {name: f"condition{place:04d}" for place, name in enumerate(types)}
-        shown = events.assign(trial_type=events["trial_type"].map(numbered)) if types else None
-        with warnings.catch_warnings():
-            # an event without duration is an impulse, as BIDS says
-            warnings.filterwarnings("ignore", message=".*null duration.*")
-            design = make_first_level_design_matrix(
-                times, shown, inputs.hrf, "cosine", inputs.high_pass_hz
-            )
-        names = {new: old for old, new in numbered.items()}
-        names |= {f"{new}_derivative": f"{old}_derivative" for old, new in numbered.items()}
-        return design.rename(columns=names).reset_index(drop=True)
+        return _convolved(events, times, inputs.hrf, inputs.high_pass_hz)
+
+    def _shares(self, events, kept):
+        """Share of each condition's peak that the kept volumes show."""
+        if events.empty:
+            return {}
+        inputs = self.inputs
+        # in twice the time of a response also that to a long event is at its height
+        around = int(np.ceil(2 * RESPONSE_S / inputs.repetition_time_s))
+        times = self._moment_s() + inputs.repetition_time_s * np.arange(len(kept) + 2 * around)
+        later = events.assign(onset=events["onset"] + around * inputs.repetition_time_s)
+        whole = _convolved(later, times, inputs.hrf, None)
+        return seen_shares(whole[events["trial_type"].unique()], np.pad(kept, around))
 
     def _nuisance(self, confounds):
-        """Confounds and columns of censored volumes; which volumes are kept."""
+        """Confounds and columns of censored volumes; which volumes are kept; notes."""
         inputs = self.inputs
         limits = (inputs.fd_threshold_mm, inputs.std_dvars_threshold)
         names = list(confounds.columns)
         try:
             kept = ~censored_volumes(confounds, *limits)
-            chosen = strategy_columns(inputs.strategy, names)
             if inputs.confounds:
                 chosen = matching_names(inputs.confounds, names)
-            return nuisance_columns(confounds, chosen, kept), kept
+            else:
+                chosen = strategy_columns(inputs.strategy, names)
+            columns = nuisance_columns(confounds, chosen, kept)
         except ValueError as error:
             raise DatasetError(f"{inputs.confounds_file}: {error}") from error
+        return columns, kept, unmatched_notes(inputs.confounds, names)
 
     def _check_names(self, design):
         names = list(design.columns)
@@ -171,32 +182,65 @@ class TaskDesign(SimpleInterface):
             "StartTime": self._moment_s(),
             "ResponseFunction": inputs.hrf,
             "HighPassHz": inputs.high_pass_hz,
+            "ConfoundsFile": Path(inputs.confounds_file).name,
             "Confounds": list(inputs.confounds) if inputs.confounds else inputs.strategy,
             "NoiseModel": "first-order autoregressive, corrected for the columns of the design",
         }
 
+    def _judged(self, design, events, kept, notes):
+        """Conditions, contrasts and collinearity of a design, for its JSON."""
+        n_events = {
+            str(name): int(n) for name, n in events["trial_type"].value_counts(sort=False).items()
+        }
+        inflation = variance_inflation(design, list(n_events))
+        number = condition_number(design, list(n_events)) if n_events else 1.0
+        contrasts, unseen = self.inputs.contrasts, unseen_notes(self._shares(events, kept))
+        more = [*impulse_notes(events, contrasts), *collinearity_notes(inflation, number)]
+        return {
+            "Conditions": n_events,
+            "Contrasts": {
+                name: {
+                    "Weights": dict(weights),
+                    "Problem": contrast_problem(weights, n_events, design, unseen),
+                }
+                for name, weights in contrasts.items()
+            },
+            "VarianceInflation": {name: _finite(size) for name, size in inflation.items()},
+            "ConditionNumber": _finite(number),
+            "DegreesOfFreedom": degrees_of_freedom(design.to_numpy()),
+            "Notes": [*notes, *unseen.values(), *more],
+        }
 
-def _judged(design, events, contrasts, notes):
-    """Conditions, contrasts and collinearity of a design, for its JSON."""
-    n_events = {
-        str(name): int(n) for name, n in events["trial_type"].value_counts(sort=False).items()
-    }
-    inflation = variance_inflation(design, list(n_events))
-    number = condition_number(design, list(n_events)) if n_events else 1.0
-    return {
-        "Conditions": n_events,
-        "Contrasts": {
-            name: {
-                "Weights": dict(weights),
-                "Problem": contrast_problem(weights, n_events, design),
-            }
-            for name, weights in contrasts.items()
-        },
-        "VarianceInflation": {name: _finite(size) for name, size in inflation.items()},
-        "ConditionNumber": _finite(number),
-        "DegreesOfFreedom": degrees_of_freedom(design.to_numpy()),
-        "Notes": [*notes, *collinearity_notes(inflation, number)],
-    }
+
+def _convolved(events, times, hrf, high_pass_hz):
+    """Responses, constant, drift up to a frequency (Hz); None: without drift.
+
+    An event without duration is an impulse whose response has a peak of 1 at any repetition
+    time; nilearn would make it last for one step, which is shorter the shorter that time is.
+    """
+    types = list(dict.fromkeys(events["trial_type"]))
+    # nilearn changes names that are numbers or have spaces
+    numbered = {name: f"condition{place:04d}" for place, name in enumerate(types)}
+    kernel = RESPONSES[hrf.partition(" ")[0]](times[1] - times[0], OVERSAMPLING)
+    shown = events.assign(trial_type=events["trial_type"].map(numbered))
+    impulse = events["duration"] == 0
+    if impulse.any():
+        shown = shown.assign(modulation=np.where(impulse, 1 / kernel.max(), 1.0))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*null duration.*")
+        # what began earlier counts from then on, other than this warning says
+        warnings.filterwarnings("ignore", message=".*onsets are earlier.*")
+        design = make_first_level_design_matrix(
+            times,
+            shown if types else None,
+            hrf,
+            drift_model="cosine" if high_pass_hz else None,
+            high_pass=high_pass_hz or 0.0,
+            oversampling=OVERSAMPLING,
+        )
+    names = {new: old for old, new in numbered.items()}
+    names |= {f"{new}_derivative": f"{old}_derivative" for old, new in numbered.items()}
+    return design.rename(columns=names).reset_index(drop=True)
 
 
 def _finite(number):
@@ -239,9 +283,8 @@ class FitContrasts(SimpleInterface):
     output_spec = _FitContrastsOutputSpec
 
     def _run_interface(self, runtime):
-        design = read_table(Path(self.inputs.design_file))
-        content = _read_json(self.inputs.design_json)
         means, regions = self._regions()
+        design, content = _design_of(self.inputs, self.inputs.means_file, means)
         series = _percent(means, content)
         parts = [_task_part(series, design, content)]
         parts += [self._coupling(seed, series, regions, design) for seed in self.inputs.ppi_seeds]
@@ -281,6 +324,17 @@ class FitContrasts(SimpleInterface):
         others = series.copy()
         others[:, names.index(seed)] = np.nan
         return judged, _estimates(others, whole, judged), SLOPE
+
+
+def _design_of(inputs, path, series):
+    """Design and its JSON; DatasetError where confounds and BOLD differ in their volumes."""
+    design, content = read_table(Path(inputs.design_file)), _read_json(inputs.design_json)
+    if len(series) != len(design):
+        raise DatasetError(
+            f"{content['ConfoundsFile']}: {len(design)} rows for {len(series)} volumes ({path}); "
+            "the table is of another run, or volumes were cut off"
+        )
+    return design, content
 
 
 def _percent(means, content):
@@ -363,9 +417,8 @@ class ContrastMaps(SimpleInterface):
         image, series = read_array(self.inputs.in_file)
         mask_image, mask = read_array(self.inputs.mask_file, bool)
         same_grid(image, mask_image)
-        design = read_table(Path(self.inputs.design_file))
-        content = _read_json(self.inputs.design_json)
         voxels = np.asarray(series[mask], dtype=float).T
+        design, content = _design_of(self.inputs, self.inputs.in_file, voxels)
         _, estimates, _ = _task_part(voxels, design, content)
         maps = np.full((*mask.shape, len(estimates.effects)), np.nan, np.float32)
         maps[mask] = z_scores(estimates).T

@@ -15,6 +15,9 @@ from workflows.compute.task_design import (
     named_by,
     nuisance_columns,
     percent_signal,
+    seen_shares,
+    unmatched_notes,
+    unseen_notes,
     variance_inflation,
 )
 
@@ -51,8 +54,18 @@ def test_wildcards_stand_for_all_that_fit_in_the_order_asked():
         "trans_y",
         "rot_x",
     ]
-    with pytest.raises(ValueError, match=r"no 'a_comp_cor_\*'; there are rot_x"):
-        matching_names(["a_comp_cor_*"], names)
+
+
+def test_a_wildcard_may_stand_for_nothing_but_a_name_may_not():
+    names = ["csf", "motion_outlier00", "rot_x"]
+    patterns = ["motion_outlier*", "non_steady_state*", "rot_?"]
+    assert matching_names(patterns, names) == ["motion_outlier00", "rot_x"]
+    assert matching_names(["non_steady_state*"], names) == []
+    assert unmatched_notes([*patterns, "csf"], names) == [
+        "no confound of this run is called 'non_steady_state*'"
+    ]
+    with pytest.raises(ValueError, match="no 'rot_y'; there are csf, motion_outlier00, rot_x"):
+        matching_names(["rot_?", "rot_y"], names)
 
 
 def test_conditions_may_be_named_by_wildcards_and_need_not_be_there():
@@ -74,6 +87,46 @@ def test_a_confound_with_holes_is_refused():
     table = pd.DataFrame({"x": [1.0, np.nan, 3.0]})
     with pytest.raises(ValueError, match="x has volumes without a value"):
         nuisance_columns(table, ["x"], np.ones(3, bool))
+
+
+def test_the_change_from_the_last_unsettled_volume_is_no_change_of_the_person():
+    # volumes 0 and 1 are brighter; the difference of volume 2 is the settling of the signal
+    csf = np.array([1700.0, 1300, 1000, 1003, 999, 1002])
+    change = np.array([np.nan, -400, -300, 3, -4, 3])
+    table = pd.DataFrame({"csf": csf, "csf_derivative1": change})
+    table["csf_derivative1_power2"] = change**2
+    for place in (0, 1):
+        table[f"non_steady_state_outlier0{place}"] = (np.arange(6) == place).astype(int)
+    kept = np.array([False, False, True, True, True, True])
+    names = ["csf", "csf_derivative1", "csf_derivative1_power2"]
+    found = nuisance_columns(table, names, kept)
+    plain, squared = found["csf_derivative1"], found["csf_derivative1_power2"]
+    # 0, 3, -4, 3 and 0, 9, 16, 9 but for their mean and length
+    assert (plain[4] - plain[3]) / (plain[3] - plain[2]) == pytest.approx(-7 / 3)
+    assert (squared[4] - squared[2]) / (squared[3] - squared[2]) == pytest.approx(16 / 9)
+    assert (found["csf"][3] - found["csf"][2]) / (
+        found["csf"][1] - found["csf"][2]
+    ) == pytest.approx(0.01)
+    settled = nuisance_columns(table[names], names, kept)["csf_derivative1"]
+    assert (settled[4] - settled[3]) / (settled[3] - settled[2]) == pytest.approx(-7 / 303)
+
+
+def test_the_part_of_a_response_that_is_seen_is_that_of_its_peak_in_kept_volumes():
+    whole = pd.DataFrame({"a": [0.0, 0.5, 1.0, 0.2, -0.1], "b": [0.0, 0.0, 0.1, 0.4, -2.0]})
+    inside = np.array([False, True, False, True, False])
+    assert seen_shares(whole, inside) == pytest.approx({"a": 0.5, "b": 0.2})
+    assert seen_shares(whole, np.zeros(5, bool)) == {"a": 0.0, "b": 0.0}
+
+
+def test_a_condition_of_which_less_than_a_tenth_is_seen_says_nothing(design):
+    unseen = unseen_notes({"a": 0.0999, "b": 0.1})
+    assert unseen == {
+        "a": "a: 9.99 % of its peak is in the volumes that count, 10 % needed (events at an end "
+        "of the run or in censored volumes)"
+    }
+    n_events = {"a": 4, "b": 4}
+    assert contrast_problem({"a": 1.0, "b": -1.0}, n_events, design, unseen) == unseen["a"]
+    assert contrast_problem({"b": 1.0}, n_events, design, unseen) == ""
 
 
 def test_weights_stand_in_the_columns_of_their_conditions():

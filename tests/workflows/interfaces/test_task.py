@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nilearn.glm.first_level import FirstLevelModel
+from scipy import stats
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError, SettingsError
@@ -154,6 +155,130 @@ def test_a_trial_type_named_like_a_confound_is_refused(folder):
 def test_a_confound_table_without_the_columns_is_named(folder):
     with pytest.raises(DatasetError, match=r"confounds\.tsv: .*csf"):
         made_design(folder, strategy="9P")
+
+
+def test_wildcards_of_confounds_that_a_run_does_not_have_are_noted(folder):
+    design, content = made_design(folder, confounds=["rot_*", "motion_outlier*"])
+    assert [c for c in design if c.startswith("rot_")] == expanded_names("rot")
+    assert "no confound of this run is called 'motion_outlier*'" in content["Notes"]
+    design, _ = made_design(folder, confounds=["motion_outlier*"])
+    assert list(design.columns)[-2:] == ["constant", "censored00"]
+    with pytest.raises(DatasetError, match=r"confounds\.tsv: there is no 'csf'"):
+        made_design(folder, confounds=["rot_*", "csf"])
+
+
+def expanded_names(kind):
+    return list(expand(pd.DataFrame({f"{kind}_{axis}": [0.0] for axis in "xyz"})).columns)
+
+
+def test_named_confounds_do_not_need_those_of_the_strategy(folder):
+    design, _ = made_design(folder, confounds=["trans_x"], strategy="36P")
+    assert list(design.columns)[-2:] == ["trans_x", "censored00"]
+
+
+def one_design(folder, events, **changes):
+    """Events (onset, duration, trial type) and the design of a run with them, no drift."""
+    table = pd.DataFrame(events, columns=["onset", "duration", "trial_type"])
+    write_table(table, folder / "events.tsv")
+    contrasts = {name: {name: 1.0} for name in table["trial_type"].unique()}
+    return made_design(folder, **({"contrasts": contrasts, "strategy": "6P"} | changes))
+
+
+BLOCKS = [(10.0, 10.0, "negative"), (60.0, 10.0, "neutral")]
+
+
+@pytest.mark.parametrize(
+    ("event", "seen"),
+    [
+        # the run is 240 s, the last volume at 239 s: .5 s after the onset there is no response
+        ((238.5, 1.0, "late"), False),
+        ((236.5, 0.0, "late"), True),
+        # 20 s after an event nothing but a tenth of undershoot is left
+        ((-20.0, 1.0, "late"), False),
+        ((-6.0, 1.0, "late"), True),
+        ((-90.0, 70.0, "late"), False),
+        ((-90.0, 400.0, "late"), True),
+    ],
+)
+def test_a_condition_almost_outside_the_run_is_refused_with_a_reason(folder, event, seen):
+    contrasts = {"late": {"late": 1.0, "neutral": -1.0}, "rest": {"negative": 1.0}}
+    _, content = one_design(folder, [*BLOCKS, event], contrasts=contrasts)
+    problem = content["Contrasts"]["late"]["Problem"]
+    assert content["Contrasts"]["rest"]["Problem"] == ""
+    assert (problem == "") == seen
+    assert (problem in content["Notes"]) != seen
+    assert problem.startswith("late: ") != seen
+
+
+def test_a_condition_seen_only_in_censored_volumes_is_refused(folder):
+    confounds = read_table(folder / "confounds.tsv")
+    confounds.loc[50:61, "framewise_displacement"] = 2.0
+    write_table(confounds, folder / "confounds.tsv")
+    _, content = one_design(folder, [*BLOCKS, (100.0, 2.0, "moved")])
+    assert content["Contrasts"]["moved"]["Problem"].startswith("moved: ")
+    _, content = one_design(folder, [*BLOCKS, (116.0, 2.0, "moved")])
+    assert content["Contrasts"]["moved"]["Problem"] == ""
+
+
+@pytest.mark.parametrize("hrf", ["spm", "glover + derivative"])
+def test_the_peak_of_an_impulse_is_one_at_any_repetition_time(folder, hrf):
+    # both responses have their peak between 4.9 and 5.1 s after the event
+    events = [(21.0, 0.0, "flash"), (60.0, 0.0, "flash"), (60.0, 0.0, "other")]
+    for tr_s in (0.5, 1.0, 2.5):
+        times = {"repetition_time_s": tr_s, "slice_moment_s": 1.0 if tr_s == 2.5 else 0.0}
+        design, content = one_design(folder, events[: 1 if tr_s == 0.5 else 3], hrf=hrf, **times)
+        place = round((26 - times["slice_moment_s"]) / tr_s)
+        assert design["flash"].argmax() == place or tr_s == 1.0
+        assert design["flash"][place] == pytest.approx(1.0, abs=0.01)
+    assert content["Notes"][0] == (
+        "flash, other: 3 events without duration are impulses; their effect is the peak of the "
+        "response to one, in %"
+    )
+
+
+def test_a_planted_response_to_impulses_has_its_size_in_percent(folder):
+    times = TR_S * np.arange(N_VOLUMES) + TR_S / 2
+    onsets = np.arange(3.0, 210, 17.0)
+    # gamma densities of the SPM response, brought to a peak of 1
+    grid = np.arange(0, 32, 0.01)
+    shape = stats.gamma.pdf(grid, 6) - stats.gamma.pdf(grid, 16) * 0.167
+    own = sum(np.interp(times - t, grid, shape / shape.max(), left=0, right=0) for t in onsets)
+    one_design(folder, [(onset, 0.0, "flash") for onset in onsets])
+    noise = np.random.default_rng(2).normal(0, 1e-4, (N_VOLUMES, 3))
+    percent = noise + 0.7 * (own - own.mean())[:, None]
+    table, _ = fitted(folder, 500 * (1 + percent / 100))
+    assert table["effect"].to_numpy() == pytest.approx(0.7, rel=0.02)
+    assert set(table["unit"]) == {"%"}
+
+
+def test_conditions_with_both_kinds_of_events_are_noted(folder):
+    _, content = one_design(folder, [*BLOCKS, (90.0, 0.0, "neutral")])
+    assert content["Notes"][0].startswith("neutral: 1 events without duration are impulses")
+    assert content["Notes"][1] == (
+        "neutral: has events with and without duration, which are not in the same unit"
+    )
+    contrasts = {"c": {"negative": 1.0, "flash": -1.0}, "d": {"negative": 1.0}}
+    _, content = one_design(folder, [*BLOCKS, (90.0, 0.0, "flash")], contrasts=contrasts)
+    assert content["Notes"][1] == (
+        "c: compares events with and without duration, which are not in the same unit"
+    )
+
+
+def test_confounds_of_another_run_are_named(folder):
+    made_design(folder)
+    short = region_series(folder, 1.0)[:-2]
+    with pytest.raises(DatasetError, match=r"confounds\.tsv: 120 rows for 118 .*means\.tsv"):
+        fitted(folder, short)
+    with pytest.raises(DatasetError, match=r"confounds\.tsv: 120 rows for 121 volumes"):
+        fitted(folder, np.ones((121, 3)))
+    image = nib.Nifti1Image(np.ones((2, 2, 2, 118)), np.eye(4))
+    image.to_filename(folder / "bold.nii")
+    nib.Nifti1Image(np.ones((2, 2, 2), np.uint8), np.eye(4)).to_filename(folder / "mask.nii")
+    given = {"design_file": folder / "design.tsv", "design_json": folder / "design.json"}
+    given |= {"in_file": folder / "bold.nii", "mask_file": folder / "mask.nii"}
+    node = ContrastMaps(**{name: str(path) for name, path in given.items()})
+    with pytest.raises(DatasetError, match=r"confounds\.tsv: 120 rows for 118 .*bold\.nii"):
+        node.run(cwd=folder)
 
 
 def test_a_response_is_found_in_percent_of_the_region_and_hidden_regions_keep_their_row(folder):
