@@ -109,6 +109,9 @@ def varying_inside(inputs):
 class _CleanSeriesInputSpec(DenoisingInputSpec):
     means_file = File(exists=True, mandatory=True, desc="mean series of the regions")
     censored = traits.Enum("nan", SPLINE, usedefault=True, desc="saved in censored volumes")
+    slice_moment_s = traits.Either(
+        None, traits.Float, desc="moment of all slices in each volume, s; None: not corrected"
+    )
 
 
 class _CleanSeriesOutputSpec(TraitedSpec):
@@ -163,7 +166,7 @@ class CleanSeries(SimpleInterface):
             "Description": f"Mean of each region after denoising; censored volumes are {filled}, "
             "regions with too little coverage n/a",
             "SamplingFrequency": 1 / inputs.repetition_time_s,
-            "StartTime": 0,
+            "StartTime": inputs.slice_moment_s or 0,
             "Strategy": inputs.strategy,
             "HighPassHz": inputs.high_pass_hz,
             "LowPassHz": inputs.low_pass_hz,

@@ -114,6 +114,12 @@ def test_a_run_is_cleaned_and_its_description_says_how(tmp_path):
     assert (about["Strategy"], about["LowPassHz"]) == ("24P", None)
 
 
+def test_a_saved_series_starts_where_its_slices_were_brought(tmp_path):
+    for moment_s, expected in ((0.95, 0.95), (None, 0)):
+        clean(tmp_path, slice_moment_s=moment_s)
+        assert json.loads((tmp_path / "timeseries.json").read_text())["StartTime"] == expected
+
+
 def test_the_thresholds_are_those_given_and_not_those_of_the_table(tmp_path):
     outputs = clean(tmp_path, jumps=(50,), fd_threshold_mm=1.0)
     assert outputs.facts["n_outliers"] == 0
