@@ -26,6 +26,11 @@ LOCAL_UNITS = {"alff": "%/Hz^0.5", "falff": "1", "reho": "1"}
 STATISTICS = {"correlation": "pearsoncorrelation", "partial": "partialcorrelation"}
 CONTRAST_COLUMNS = ("contrast", "region", "effect", "variance", "unit")
 PPI = "gppi_"
+SHOWN = 3
+OTHER_REGIONS = (
+    "lower func.min_coverage and run the participant level again, leave out the session that "
+    "does not see them, or set func.connectivity to correlation"
+)
 
 
 @dataclass(frozen=True)
@@ -122,14 +127,48 @@ def read_function(
     return BoldMeasures((*tables, *contrasts), edges, problems)
 
 
+def comparable(
+    scans: list[tuple[ScanKey, Connectivity]], rule: FunctionRule
+) -> tuple[list[tuple[ScanKey, Connectivity]], list[Problem]]:
+    """Scans whose edges mean the same in all sessions of a participant, and who has none.
+
+    A partial correlation is given all other regions that are seen. Where a region is lost in one
+    session, the edges of all others are given something else there, which looks like change.
+    """
+    if rule.connectivity != "partial":
+        return scans, []
+    problems: dict[tuple[str, str], Problem] = {}
+    for (sub, modality), own in _people(scans).items():
+        seen = np.isfinite([edges.matrix for _, edges in own]).any(axis=2)
+        lost = np.array(own[0][1].regions)[seen.any(axis=0) & ~seen.all(axis=0)]
+        if not len(lost):
+            continue
+        names = ", ".join(lost[:SHOWN]) + (f" and {len(lost) - SHOWN} more" * (len(lost) > SHOWN))
+        verb = "is" if len(lost) == 1 else "are"
+        what = f"{names} {verb} not seen in every session, and what is held differs"
+        problem = Problem(
+            f"no partial correlations: {what}", f"sub-{sub} {modality}", OTHER_REGIONS
+        )
+        problems[sub, modality] = problem
+    kept = [(key, edges) for key, edges in scans if (key[0], key[2]) not in problems]
+    return kept, list(problems.values())
+
+
+def _people(
+    scans: list[tuple[ScanKey, Connectivity]],
+) -> dict[tuple[str, str], list[tuple[ScanKey, Connectivity]]]:
+    """Scans of each participant and modality."""
+    people: dict[tuple[str, str], list[tuple[ScanKey, Connectivity]]] = {}
+    for key, edges in scans:
+        people.setdefault((key[0], key[2]), []).append((key, edges))
+    return people
+
+
 def connectivity_rows(
     scans: list[tuple[ScanKey, Connectivity]], rule: FunctionRule
 ) -> Iterator[pd.DataFrame]:
     """Rows of what follows from the matrices, one participant and modality at a time."""
-    people: dict[tuple[str, str], list[tuple[ScanKey, Connectivity]]] = {}
-    for key, edges in scans:
-        people.setdefault((key[0], key[2]), []).append((key, edges))
-    for own in people.values():
+    for own in _people(scans).values():
         matrices = np.array([edges.matrix for _, edges in own])
         table = connectivity_measures(matrices, own[0][1].regions, rule.grouping)
         for (measure, unit), rows in table.groupby(["measure", "unit"], sort=False):

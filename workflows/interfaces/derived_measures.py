@@ -16,6 +16,7 @@ from workflows.interfaces.derived_connectivity import (
     QUALITY_UNITS,
     Connectivity,
     FunctionRule,
+    comparable,
     connectivity_rows,
     read_function,
 )
@@ -201,11 +202,12 @@ def _same_regions(scans: list[Scan]) -> list[Scan]:
 
 
 def _joined(scans: list[Scan], rule: FunctionRule) -> Collected:
-    connected = [(scan.key, scan.connectivity) for scan in scans if scan.connectivity is not None]
+    known = [(scan.key, scan.connectivity) for scan in scans if scan.connectivity is not None]
+    connected, incomparable = comparable(known, rule)
     tables = [table for scan in scans for table in scan.tables]
     tables += connectivity_rows(connected, rule)
     broken = {scan.key: scan.broken for scan in scans if scan.broken}
-    problems = [problem for scan in scans for problem in scan.problems]
+    problems = [problem for scan in scans for problem in scan.problems] + incomparable
     problems += [
         Problem(reason, f"sub-{sub} ses-{ses} {modality}", REPEAT)
         for (sub, ses, modality), reason in broken.items()

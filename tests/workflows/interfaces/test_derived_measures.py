@@ -78,6 +78,45 @@ def test_networks_and_circuits_become_measures_of_each_session(tmp_path, read):
         assert values.loc[(session, "modularity", "brain"), "qc"] == "missing"
 
 
+def lost_region_sessions(folder):
+    """Two people of two sessions; region c of the first is lost in the second session."""
+    runs = [f"sub-{sub}_ses-{ses}_task-rest" for sub in ("01", "02") for ses in ("pre", "post")]
+    for number, run in enumerate(runs):
+        write_run(folder, run, 6.0, 0.1)
+        write_local(folder, run, [1.0, 2.0])
+        z = np.full((3, 3), 0.25 + number / 8)
+        np.fill_diagonal(z, np.nan)
+        if number == 1:
+            z[2] = z[:, 2] = np.nan
+        for kind in ("pearsoncorrelation", "partialcorrelation"):
+            table = pd.DataFrame(z, columns=list("abc"))
+            write_table(table, folder / f"{run}_atlas-A_stat-{kind}_relmat.tsv")
+    return ledger_of(*runs).assign(participant_id=["01", "01", "02", "02"])
+
+
+def test_partial_correlations_given_other_regions_make_no_change(tmp_path, read):
+    found = read(lost_region_sessions(tmp_path), connectivity="partial")
+    assert found.scans["participant_id"].tolist() == ["02", "02"]
+    np.testing.assert_allclose(found.edges, [[0.5] * 3, [0.625] * 3])
+    own = found.measures.query("participant_id == '01'")
+    assert set(own["measure"]) == {"fd_mean", "tsnr", "clean_minutes", "alff", "falff", "reho"}
+    problem = found.problems[0]
+    assert problem.what == (
+        "no partial correlations: c is not seen in every session, and what is held differs"
+    )
+    assert problem.where == "sub-01 bold"
+    assert "func.min_coverage" in problem.what_to_do
+    assert "leave out the session" in problem.what_to_do
+    assert len(found.problems) == 1
+
+
+def test_plain_correlations_stay_where_a_region_is_lost_in_one_session(tmp_path, read):
+    found = read(lost_region_sessions(tmp_path))
+    assert found.scans["participant_id"].tolist() == ["01", "01", "02", "02"]
+    np.testing.assert_allclose(found.edges[1], [0.375, np.nan, np.nan])
+    assert not found.problems
+
+
 def test_tasks_are_never_joined_with_each_other(tmp_path, read):
     runs = [REST, "sub-01_ses-pre_task-faces"]
     for run, z in zip(runs, (0.2, 0.6), strict=True):
