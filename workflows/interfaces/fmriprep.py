@@ -118,15 +118,16 @@ class TakeSeries(SimpleInterface):
         image, reference = images
         box = brain_box(mask)
         near, series = image.slicer[box], scaled(raw[box], image)
+        seen = mask[box] & ~dead_voxels(series) & ~out_of_view(series, resolution(image))
         problem = series_problem(series, self.inputs.n_dummy)
+        if not seen.any():
+            problem = problem or "no voxel of the brain has a value in every volume (one is empty?)"
         if problem:
             raise DatasetError(f"{self.inputs.bold_file}: {problem}; leave this file out")
         reference = reference.astype(np.float32)
-        unseen = dead_voxels(series) | out_of_view(series, resolution(image))
-        seen = (mask[box] & ~unseen).astype(np.uint8)
         files = {
             "out_file": (series, near, "series.nii"),
-            "mask_file": (seen, near, "mask.nii.gz"),
+            "mask_file": (seen.astype(np.uint8), near, "mask.nii.gz"),
             "boldref_file": (reference[box], near, "boldref.nii.gz"),
             "whole_file": (reference, image, "whole.nii.gz"),
         }

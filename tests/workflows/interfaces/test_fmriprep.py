@@ -135,6 +135,13 @@ def test_voxels_that_leave_the_field_of_view_in_one_volume_are_not_seen(run, tmp
     assert np.array_equal(found, expected[box])
 
 
+def test_a_series_with_an_empty_volume_is_refused(run, tmp_path):
+    series = run["series"].copy()
+    series[..., 7] = 0
+    with pytest.raises(DatasetError, match=r"empty\.nii\.gz: no voxel of the brain has"):
+        taken(run, bold_file=save(tmp_path, "empty.nii.gz", series))
+
+
 def test_volumes_before_the_steady_state_are_neither_counted_nor_in_the_reference(run, tmp_path):
     series = run["series"].copy()
     series[..., :2] += 900
