@@ -87,6 +87,7 @@ def init_fmriprep_bold_wf(
     workflow.connect(
         [
             (inputnode, take, [("brain_file", "brain_file")]),
+            (confounds, take, [("n_dummy", "n_dummy")]),
             (inputnode, near, [("atlas_file", "in_file")]),
             (inputnode, whole, [("atlas_file", "in_file")]),
             (take, near, [("mask_file", "reference_file")]),

@@ -171,7 +171,7 @@ def init_bold_wf(run: BoldRun, settings: Settings, name: str = "bold_wf") -> Wor
             (realign, confounds, [("outputnode.preproc_bold_file", "in_file")]),
             (realign, confounds, _out_of("parameters_file", "poses_file", "n_dummy")),
             (space, confounds, [(f"outputnode.{one}", other) for other, one in masks]),
-            (realign, series, _through("preproc_bold_file", "n_dummy")),
+            (realign, series, _through("preproc_bold_file", "n_dummy", "slice_moment_s")),
             (space, series, _through(*SPACE_TO_SERIES)),
             (confounds, series, _into("confounds_file")),
             (realign, outputnode, _out_of("boldref_file", "preproc_bold_file", "slice_moment_s")),
