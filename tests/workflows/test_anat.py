@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -116,14 +117,10 @@ def run_anatomy(folder, files):
     workflow.inputs.inputnode.atlas_file = str(atlas.file)
     workflow.inputs.inputnode.atlas_labels_file = str(atlas.labels_file)
     workflow.config["execution"].update(crashdump_dir=str(folder), crashfile_format="txt")
-    workflow.run()
-    nodes = folder / "anat_wf"
-    tables = [
-        read_table(nodes / f"regions_wf/volumes/mapflow/_volumes{i}/volume.tsv")
-        for i in range(len(files))
-    ]
+    nodes = {node.name: node for node in workflow.run().nodes()}
+    tables = [read_table(Path(file)) for file in nodes["restore"].result.outputs.morph_files]
     return np.array([table["volume"] for table in tables]), read_table(
-        nodes / "quality_wf/participant/qc.tsv"
+        folder / "anat_wf/quality_wf/participant/qc.tsv"
     )
 
 
