@@ -106,15 +106,18 @@ def centre_shift(fixed, moving):
     ValueError
         One of them is zero everywhere.
     """
-    centres = []
-    for name, (weights, affine) in (("fixed", fixed), ("moving", moving)):
+    for name, (weights, _) in (("fixed", fixed), ("moving", moving)):
         if not np.any(weights):
             raise ValueError(f"{name}: zero everywhere")
-        centre = np.array(ndimage.center_of_mass(weights))
-        centres.append(affine[:3, :3] @ centre + affine[:3, 3])
     shift = np.eye(4)
-    shift[:3, 3] = centres[1] - centres[0]
+    shift[:3, 3] = centre_of(moving) - centre_of(fixed)
     return shift
+
+
+def centre_of(image):
+    """Centre (3,), mm, of the weights of an image: an array (i, j, k) and its affine (4, 4)."""
+    weights, affine = image
+    return affine[:3, :3] @ np.array(ndimage.center_of_mass(weights)) + affine[:3, 3]
 
 
 def mask_bounds(mask, affine, to_space):

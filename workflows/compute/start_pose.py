@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from scipy import ndimage, optimize
+from scipy import optimize
 
-from workflows.compute.geometry import centre_shift
+from workflows.compute.geometry import centre_of, centre_shift, resampled
 from workflows.compute.intensity import antialiased
+from workflows.compute.motion import pose_from_parameters
 
 COARSE_MM = 8.0
 TURNS_DEG = (-30.0, -15.0, 0.0, 15.0, 30.0)
@@ -41,7 +42,7 @@ def start_pose(fixed, moving):
     shift = centre_shift(fixed, moving)
     images = coarse(fixed), coarse(moving)
     centre = centre_of(images[0])
-    turns = [about(turn, centre) for turn in candidate_turns()]
+    turns = candidate_turns(centre)
     scores = [agreement(*images, shift @ turn) for turn in turns]
     (near, as_it_is), (turned, best) = (
         refined(images, shift @ turns[number], centre) for number in (0, int(np.argmax(scores)))
@@ -61,9 +62,7 @@ def refined(images, start, centre):
     step = np.repeat([STEP_MM, STEP_RAD], 3)
 
     def moved(steps):
-        change = about(rotation(steps[3:] * step[3:]), centre)
-        change[:3, 3] += steps[:3] * step[:3]
-        return start @ change
+        return start @ pose_from_parameters(steps * step, centre)
 
     found = optimize.minimize(
         lambda steps: -agreement(*images, moved(steps)),
@@ -74,31 +73,22 @@ def refined(images, start, centre):
     return moved(found.x), -float(found.fun)
 
 
-def candidate_turns():
-    """Rotations (n, 3, 3) that are tried; the first turns nothing."""
-    halves = [np.diag(signs) for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
+def candidate_turns(centre):
+    """Matrices (n, 4, 4) of the rotations about a centre (3,) that are tried; the first is none."""
+    halves = np.pi * np.vstack([np.zeros(3), np.eye(3)])
     angles = sorted(product(TURNS_DEG, TILTS_DEG, TILTS_DEG), key=np.linalg.norm)
-    return np.array([half @ rotation(np.radians(turn)) for turn in angles for half in halves])
+    return np.array(
+        [
+            turn_about(half, centre) @ turn_about(np.radians(turn), centre)
+            for turn in angles
+            for half in halves
+        ]
+    )
 
 
-def rotation(angles):
-    """Rotation (3, 3) about x, then y, then z by angles (3,), rad."""
-    matrix = np.eye(3)
-    for axis, angle in enumerate(angles):
-        first, second = (axis + 1) % 3, (axis + 2) % 3
-        turn = np.eye(3)
-        turn[[first, second], [first, second]] = np.cos(angle)
-        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
-        matrix = turn @ matrix
-    return matrix
-
-
-def about(turn, centre):
-    """Matrix (4, 4) of a rotation (3, 3) that leaves `centre` (3,) where it is."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = turn
-    matrix[:3, 3] = centre - turn @ centre
-    return matrix
+def turn_about(angles, centre):
+    """Rotation (4, 4) by angles (3,), rad, about a centre (3,)."""
+    return pose_from_parameters(np.concatenate([np.zeros(3), angles]), centre)
 
 
 def coarse(image):
@@ -111,16 +101,7 @@ def coarse(image):
     return smooth[tuple(slice(None, None, n) for n in step)], less
 
 
-def centre_of(image):
-    """Centre of the weights of an image, mm."""
-    volume, affine = image
-    return affine[:3, :3] @ np.array(ndimage.center_of_mass(volume)) + affine[:3, 3]
-
-
 def agreement(fixed, moving, pose):
     """Correlation of a fixed image with a moving one that is brought to it by a pose."""
-    mapping = np.linalg.inv(moving[1]) @ pose @ fixed[1]
-    seen = ndimage.affine_transform(
-        moving[0], mapping[:3, :3], mapping[:3, 3], output_shape=fixed[0].shape, order=1
-    )
+    seen = resampled(moving, (fixed[0].shape, fixed[1]), pose, 1)
     return float(np.corrcoef(fixed[0].ravel(), seen.ravel())[0, 1])
