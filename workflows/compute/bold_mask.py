@@ -40,14 +40,15 @@ def epi_brain_mask(mean_image, lower=0.2, upper=0.85, opening=2):
 
 
 def dead_voxels(series):
-    """Voxels (nx, ny, nz) bool without information: constant, or not a number in any volume.
+    """Voxels (...) bool without information: constant, or not a number in any volume.
 
     Parameters
     ----------
-    series : (nx, ny, nz, n_volumes) array
+    series : (..., n_volumes) array
+        An image, or voxels of one.
     """
     with np.errstate(invalid="ignore"):  # infinite minus infinite is not a number, as it should be
-        span = series.max(axis=3) - series.min(axis=3)
+        span = series.max(axis=-1) - series.min(axis=-1)
     return ~(np.isfinite(span) & (span > 0))
 
 

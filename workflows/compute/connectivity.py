@@ -43,12 +43,6 @@ def masked_voxels(series, mask):
     return values.T
 
 
-def varying_voxels(voxels):
-    """Whether each voxel (n_voxels,) of a series is finite throughout and not constant."""
-    low, high = voxels.min(axis=1), voxels.max(axis=1)
-    return np.isfinite(low) & np.isfinite(high) & (high > low)
-
-
 def region_means(voxels, labels, indices):
     """Mean series (n_volumes, n_regions) of the voxels of each region; NaN without voxels.
 

@@ -18,6 +18,7 @@ from nipype.interfaces.base import (
 from bids_utils.derivatives import read_table, write_json, write_table
 from bids_utils.sidecars import read_json
 from workflows.compute.bold_checks import run_problem
+from workflows.compute.bold_mask import dead_voxels
 from workflows.compute.connectivity import (
     fisher_z_matrix,
     joined_runs,
@@ -26,7 +27,6 @@ from workflows.compute.connectivity import (
     region_coverage,
     region_means,
     temporal_signal_to_noise,
-    varying_voxels,
 )
 from workflows.compute.denoise import project_out, spline_filled
 from workflows.compute.pair_quality import LOWEST
@@ -100,7 +100,7 @@ def varying_inside(inputs):
     same_grid(image, mask_image)
     same_grid(image, atlas_image)
     voxels = masked_voxels(series, where)
-    varying = varying_voxels(voxels)
+    varying = ~dead_voxels(voxels)
     if not varying.all():
         where[where], voxels = varying, voxels[varying]
     return voxels, atlas[where], where

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from workflows.compute.bold_checks import run_problem
+from workflows.compute.bold_mask import dead_voxels
 from workflows.compute.connectivity import (
     fisher_z_matrix,
     joined_runs,
@@ -11,7 +12,6 @@ from workflows.compute.connectivity import (
     region_coverage,
     region_means,
     temporal_signal_to_noise,
-    varying_voxels,
 )
 
 
@@ -49,7 +49,7 @@ def test_voxels_of_a_mask_are_in_the_order_of_numpy():
 
 def test_constant_and_broken_voxels_are_told_apart_from_the_rest():
     voxels = np.array([[1.0, 2, 1], [3, 3, 3], [1, np.nan, 2], [1, np.inf, 2], [-np.inf, 1, 2]])
-    assert varying_voxels(voxels).tolist() == [True, False, False, False, False]
+    assert (~dead_voxels(voxels)).tolist() == [True, False, False, False, False]
 
 
 def test_coverage_counts_voxels_beyond_the_field_of_view():
