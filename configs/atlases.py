@@ -12,6 +12,7 @@ from typing import NotRequired, TypedDict
 
 import yaml
 
+from bids_utils.derivatives import content_digest
 from bids_utils.errors import SettingsError
 from bids_utils.names import nearest, parse_name
 from configs.settings import AtlasSettings
@@ -146,7 +147,7 @@ def find_atlas(name: str, space_template: Path | None = None) -> Atlas:
 def atlas_digest(atlas: Atlas) -> str:
     """SHA-256 of all files that decide the labels: image, table, and brain of the space."""
     files = [atlas.file, atlas.labels_file, *filter(None, [atlas.brain_file])]
-    parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    parts = [content_digest(file) for file in files]
     return hashlib.sha256(" ".join([atlas.name, atlas.space, *parts]).encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bids_utils.derivatives import write_json
+from bids_utils.derivatives import content_digest, write_json
 from bids_utils.errors import DatasetError, SettingsError
 from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import GroupSettings, Section, Settings
@@ -116,7 +116,7 @@ def make_lock(settings: Settings, inputs: Mapping[str, Path], time: str, version
 
 def digests(inputs: Mapping[str, Path]) -> dict[str, str]:
     """SHA-256 of each file by its name."""
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
+    return {name: content_digest(path) for name, path in inputs.items()}
 
 
 def write_lock(lock: Lock, output_dir: Path) -> Path:

@@ -18,7 +18,7 @@ from workflows.interfaces.registration import (
     GreedyWarp,
     MniReference,
 )
-from workflows.interfaces.save import Output
+from workflows.interfaces.save import ATLAS, Output
 from workflows.interfaces.session_order import ArrangeSessions, RestoreOrder
 from workflows.interfaces.session_quality import QUALITY_DICTIONARY, SessionQuality
 from workflows.interfaces.thickness import RegionThickness, SessionThickness, ThicknessLines
@@ -114,7 +114,7 @@ ANAT_OUTPUTS = (
         "dseg",
         NIFTI,
         "anat",
-        (("atlas", "{atlas}"),),
+        (("atlas", ATLAS),),
         description="Regions of the atlas on the template, extended to its grey matter.",
     ),
     Output(
@@ -122,7 +122,7 @@ ANAT_OUTPUTS = (
         "morph",
         ".tsv",
         "anat",
-        (("atlas", "{atlas}"), ("desc", "thickness")),
+        (("atlas", ATLAS), ("desc", "thickness")),
         "session",
         "Mean cortical thickness (mm) of each region, number of lines across it.",
     ),
@@ -195,7 +195,7 @@ ANAT_OUTPUTS = (
         "morph",
         ".tsv",
         "anat",
-        (("atlas", "{atlas}"), ("desc", "volume")),
+        (("atlas", ATLAS), ("desc", "volume")),
         "session",
         "Each region. volume: grey matter of the session, all tissue of subcortical structures "
         "(ml). deformation: tissue of the template times how much larger each place is in the "

@@ -25,6 +25,7 @@ from workflows.series import (
     TABLE_OUTPUTS,
     denoising_options,
     init_series_wf,
+    same,
 )
 
 TEMPLATE_FIELDS = [
@@ -75,7 +76,7 @@ def init_realign_wf(run: BoldRun, name: str = "realign_wf") -> Workflow:
             (check, reference, [("n_dummy",) * 2]),
             (check, outputnode, [("n_dummy",) * 2]),
             (motion, realign, [("poses_file", "poses_file")]),
-            (motion, outputnode, _same("parameters_file", "poses_file")),
+            (motion, outputnode, same("parameters_file", "poses_file")),
             (realign, reference, [("out_file", "in_file")]),
             (realign, outputnode, [("out_file", "preproc_bold_file"), ("slice_moment_s",) * 2]),
             (
@@ -124,15 +125,15 @@ def init_bold_space_wf(settings: FuncSettings, name: str = "bold_space_wf") -> W
     workflow = Workflow(name)
     workflow.connect(
         [
-            (inputnode, brains, _same("brain_file", "template_file")),
-            (inputnode, boundary, _same(*edge_fields)),
-            (brains, boundary, _same("template2bold_xfms")),
-            (inputnode, sides, _same(*seen, "brain_file", "template_file")),
-            (boundary, sides, _same("boundary_cost")),
-            (inputnode, labels, _same(*label_fields)),
-            (boundary, labels, _same("template2bold_xfm")),
-            (inputnode, bold_mask, [("bold_file", "source_file"), *_same("head_mask_file")]),
-            (labels, bold_mask, _same("brain_mask_file")),
+            (inputnode, brains, same("brain_file", "template_file")),
+            (inputnode, boundary, same(*edge_fields)),
+            (brains, boundary, same("template2bold_xfms")),
+            (inputnode, sides, same(*seen, "brain_file", "template_file")),
+            (boundary, sides, same("boundary_cost")),
+            (inputnode, labels, same(*label_fields)),
+            (boundary, labels, same("template2bold_xfm")),
+            (inputnode, bold_mask, [("bold_file", "source_file"), *same("head_mask_file")]),
+            (labels, bold_mask, same("brain_mask_file")),
             (bold_mask, outputnode, list(outputs["bold_mask"])),
             (labels, outputnode, list(outputs["labels"])),
             (boundary, outputnode, list(outputs["boundary"])),
@@ -176,7 +177,7 @@ def init_bold_wf(run: BoldRun, settings: Settings, name: str = "bold_wf") -> Wor
             (confounds, series, _into("confounds_file")),
             (realign, outputnode, _out_of("boldref_file", "preproc_bold_file", "slice_moment_s")),
             (space, outputnode, _out_of(*SPACE_FIELDS)),
-            (confounds, outputnode, _same("confounds_file", "confounds_json")),
+            (confounds, outputnode, same("confounds_file", "confounds_json")),
             (series, outputnode, _out_of(*SERIES_TABLES, *FOR_LATER)),
         ]
     )
@@ -194,10 +195,6 @@ SPACE_TO_SERIES = [
 SPACE_FIELDS = ["bold_mask_file", "bold_dseg_file", "bold_atlas_file", "bold2template_xfm"]
 BOLD_FIELDS = ["boldref_file", "preproc_bold_file", "slice_moment_s", *SPACE_FIELDS]
 BOLD_FIELDS += ["confounds_file", "confounds_json", *SERIES_TABLES, *FOR_LATER]
-
-
-def _same(*fields: str) -> list[tuple[str, str]]:
-    return [(field, field) for field in fields]
 
 
 def _into(*fields: str) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from bids_utils.derivatives import write_json
+from bids_utils.derivatives import content_digest, write_json
 from bids_utils.plan import ParticipantPlan
 from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import Settings
@@ -83,7 +83,8 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     """
     used = settings.model_dump(mode="json", include={"anat", "func"})
     used["atlas"] = atlas_digest(chosen_atlas(settings.atlas))
-    used["models"] = [_digest(task.stats_model) for task in settings.func.tasks]
+    models = [task.stats_model for task in settings.func.tasks]
+    used["models"] = [content_digest(model) if model else "" for model in models]
     for task in used["func"]["tasks"]:
         del task["stats_model"]
     files = [*input_files(participant), *_confounds_sidecars(participant)]
@@ -98,10 +99,6 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     ]
     content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _digest(path: Path | None) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
 
 
 def _confounds_sidecars(participant: ParticipantPlan) -> list[Path]:

@@ -13,9 +13,7 @@ from bids_utils.derivatives import source_address
 from bids_utils.plan import BoldRun
 from configs.atlases import Atlas
 from configs.settings import Settings
-from workflows.interfaces.save import Output, Place, SaveDerivatives
-
-ATLAS_LABEL = "{atlas}"
+from workflows.interfaces.save import ATLAS, Output, Place, SaveDerivatives
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def with_atlas(outputs: tuple[Output, ...], atlas: str) -> tuple[Output, ...]:
     return tuple(
         replace(
             row,
-            entities=tuple((k, atlas if v == ATLAS_LABEL else v) for k, v in row.entities),
+            entities=tuple((k, atlas if v == ATLAS else v) for k, v in row.entities),
         )
         for row in outputs
     )

@@ -11,10 +11,9 @@ from workflows.interfaces.bold_quality import BoldQuality
 from workflows.interfaces.carpet import Carpet
 from workflows.interfaces.connectivity import CleanSeries, ConnectSession, RegionSeries
 from workflows.interfaces.local_activity import LocalActivity
-from workflows.interfaces.save import Output
+from workflows.interfaces.save import ATLAS, Output
 
 SERIES_GB = 1.0
-ATLAS = "{atlas}"
 REGISTRATION_FIELDS = [
     "registration_dice",
     "boundary_cost",
@@ -82,26 +81,26 @@ def init_series_wf(run: BoldRun, settings: FuncSettings, name: str = "series_wf"
     quality = Node(BoldQuality(repetition_time_s=run.repetition_time_s), "quality")
     carpet = Node(Carpet(**denoising), "carpet", mem_gb=SERIES_GB)
     series = [("preproc_bold_file", "in_file"), ("bold_mask_file", "mask_file")]
-    atlas = [("bold_atlas_file", "atlas_file"), *_same("whole_atlas_file", "atlas_labels_file")]
+    atlas = [("bold_atlas_file", "atlas_file"), *same("whole_atlas_file", "atlas_labels_file")]
     workflow = Workflow(name)
     workflow.connect(
         [
-            *((inputnode, node, _same("confounds_file")) for node in (clean, local, quality)),
-            (inputnode, regions, [*series, *atlas, *_same("n_dummy")]),
+            *((inputnode, node, same("confounds_file")) for node in (clean, local, quality)),
+            (inputnode, regions, [*series, *atlas, *same("n_dummy")]),
             (inputnode, local, [*series, atlas[0]]),
             (inputnode, carpet, [*series, ("bold_dseg_file", "dseg_file")]),
-            (inputnode, carpet, _same("confounds_file")),
-            (inputnode, quality, _same("n_dummy", *REGISTRATION_FIELDS)),
-            (regions, local, _same("coverage_file")),
-            (inputnode, clean, _same("slice_moment_s")),
-            (regions, clean, _same("means_file")),
-            (regions, quality, _same("tsnr", "coverage_mean")),
-            (regions, outputnode, _same("means_file", "coverage_file")),
-            (clean, quality, _same("facts")),
-            (clean, outputnode, _same("clean_file", "timeseries_file", "timeseries_json")),
-            (local, outputnode, _same("local_file", "local_json")),
-            (quality, outputnode, _same("bold_qc_file", "bold_qc_json")),
-            (carpet, outputnode, _same("carpet_file")),
+            (inputnode, carpet, same("confounds_file")),
+            (inputnode, quality, same("n_dummy", *REGISTRATION_FIELDS)),
+            (regions, local, same("coverage_file")),
+            (inputnode, clean, same("slice_moment_s")),
+            (regions, clean, same("means_file")),
+            (regions, quality, same("tsnr", "coverage_mean")),
+            (regions, outputnode, same("means_file", "coverage_file")),
+            (clean, quality, same("facts")),
+            (clean, outputnode, same("clean_file", "timeseries_file", "timeseries_json")),
+            (local, outputnode, same("local_file", "local_json")),
+            (quality, outputnode, same("bold_qc_file", "bold_qc_json")),
+            (carpet, outputnode, same("carpet_file")),
         ]
     )
     return workflow
@@ -119,8 +118,8 @@ def init_connectivity_wf(settings: FuncSettings, name: str = "connectivity_wf") 
     workflow = Workflow(name)
     workflow.connect(
         [
-            (inputnode, connect, _same("clean_files", "timeseries_jsons")),
-            (connect, outputnode, _same(*CONNECTIVITY_FIELDS)),
+            (inputnode, connect, same("clean_files", "timeseries_jsons")),
+            (connect, outputnode, same(*CONNECTIVITY_FIELDS)),
         ]
     )
     return workflow
@@ -138,5 +137,6 @@ def denoising_options(run: BoldRun, settings: FuncSettings) -> dict[str, str | f
     }
 
 
-def _same(*fields: str) -> list[tuple[str, str]]:
+def same(*fields: str) -> list[tuple[str, str]]:
+    """Fields that are connected to fields of the same name."""
     return [(field, field) for field in fields]

@@ -11,7 +11,7 @@ from bids_utils.errors import SettingsError
 from bids_utils.plan import BoldRun
 from bids_utils.stats_model import StatsModel, contrast_from_formula, read_stats_model
 from configs.settings import FuncSettings, TaskSettings
-from workflows.interfaces.save import Output
+from workflows.interfaces.save import ATLAS, Output
 from workflows.interfaces.task import (
     ContrastFigure,
     ContrastMaps,
@@ -26,7 +26,6 @@ RUN_INPUTS = ["means_file", "coverage_file", "confounds_file"]
 RUN_INPUTS += ["preproc_bold_file", "bold_mask_file", "boldref_file", "slice_moment_s"]
 RUN_FIELDS = ["design_file", "design_json", "run_contrasts_file", "run_contrasts_json"]
 RUN_FIELDS += ["design_figure", "contrast_figure"]
-ATLAS = "{atlas}"
 DESIGN = (("desc", "design"),)
 CONTRASTS = (("atlas", ATLAS), ("desc", "contrasts"))
 

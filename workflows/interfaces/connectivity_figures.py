@@ -27,16 +27,19 @@ from workflows.drawing.canvas import save_png
 from workflows.drawing.matrices import connections_on_brain, region_matrix
 from workflows.drawing.slices import Paint, painted_rows
 from workflows.interfaces.change_figures import drawn_later
-from workflows.interfaces.figures import MARGIN_MM, faceless, read_labels, read_volume, volume_of
+from workflows.interfaces.figures import (
+    MARGIN_MM,
+    FigureOutputSpec,
+    faceless,
+    read_labels,
+    read_volume,
+    volume_of,
+)
 
 N_EDGES = 15
 MOST_NAMED = 2
 BRAIN_MM = 2
 UNIT = "Fisher z"
-
-
-class _FigureOutputSpec(TraitedSpec):
-    out_file = File(desc="picture, PNG")
 
 
 class _ConnectivityFigureInputSpec(BaseInterfaceInputSpec):
@@ -48,7 +51,7 @@ class ConnectivityFigure(SimpleInterface):
     """Matrix of connectivity between all regions, sorted by network."""
 
     input_spec = _ConnectivityFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         matrix = read_matrix(self.inputs.relmat_file)
@@ -73,7 +76,7 @@ class SeedFigure(SimpleInterface):
     """Connectivity of the seeds of the circuits, painted on the regions of the BOLD reference."""
 
     input_spec = _SeedFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         inputs = self.inputs

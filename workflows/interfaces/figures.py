@@ -27,7 +27,9 @@ MARGIN_MM = 4.0
 GREY, WHITE = 1, 2
 
 
-class _FigureOutputSpec(TraitedSpec):
+class FigureOutputSpec(TraitedSpec):
+    """The one picture that a node draws."""
+
     out_file = File(desc="picture, PNG")
 
 
@@ -42,7 +44,7 @@ class MaskFigure(SimpleInterface):
     """Outline of the brain mask on the mean of all sessions, with a rim around the brain."""
 
     input_spec = _MaskFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         brain = read_volume(self.inputs.mask_file).data >= 0.5
@@ -63,7 +65,7 @@ class TissueFigure(SimpleInterface):
     """Outlines of grey and white matter on the template."""
 
     input_spec = _TissueFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         brain = read_volume(self.inputs.mask_file).data >= 0.5
@@ -111,7 +113,7 @@ class MniFigure(SimpleInterface):
     """Outlines of the MNI brain and its white matter on the participant's brain."""
 
     input_spec = _MniFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         volume = read_volume(self.inputs.in_file)
@@ -133,7 +135,7 @@ class AtlasFigure(SimpleInterface):
     """Regions of the atlas in colour on the template."""
 
     input_spec = _AtlasFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         brain = read_volume(self.inputs.mask_file).data >= 0.5
@@ -153,7 +155,7 @@ class BoldFigure(SimpleInterface):
     """Outlines of the T1w brain and white matter on the BOLD reference."""
 
     input_spec = _BoldFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         labels = read_labels(self.inputs.dseg_file)
@@ -176,7 +178,7 @@ class MotionFigure(SimpleInterface):
     """Framewise displacement and the six motion parameters over time."""
 
     input_spec = _MotionFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         confounds = read_table(Path(self.inputs.confounds_file))
@@ -197,7 +199,7 @@ class CarpetFigure(SimpleInterface):
     """Signal of many voxels over time, before and after denoising, below motion and DVARS."""
 
     input_spec = _CarpetFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         with np.load(self.inputs.carpet_file) as saved:

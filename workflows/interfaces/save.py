@@ -23,6 +23,9 @@ from nipype.utils.filemanip import ensure_list
 from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.names import build_name
 
+ATLAS = "{atlas}"
+"""Stands for the name of the atlas among the entities of an `Output`."""
+
 
 @dataclass(frozen=True)
 class Output:

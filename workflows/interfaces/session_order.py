@@ -6,7 +6,6 @@ So sessions are worked on in an order that their images decide, and come back as
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from nipype.interfaces.base import (
@@ -20,6 +19,8 @@ from nipype.interfaces.base import (
     traits,
 )
 from nipype.interfaces.io import add_traits
+
+from bids_utils.derivatives import content_digest
 
 
 class _ArrangeSessionsInputSpec(BaseInterfaceInputSpec):
@@ -48,8 +49,7 @@ class ArrangeSessions(SimpleInterface):
 def digest(path):
     """SHA-256 of the content of a file; empty if it cannot be read, which others will tell."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return content_digest(path)
     except OSError:
         return ""
 

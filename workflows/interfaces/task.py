@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from bids_utils.derivatives import read_table, write_json, write_table
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.events import RESPONSE_S, read_events
 from bids_utils.names import nearest
+from bids_utils.sidecars import read_json
 from workflows.compute.denoise import censored_volumes, strategy_columns
 from workflows.compute.ppi import cleaned_seed, interaction_design, interaction_name
 from workflows.compute.task_design import (
@@ -45,7 +45,7 @@ from workflows.compute.task_design import (
 from workflows.compute.task_model import contrast_estimates, fixed_effects, z_scores
 from workflows.drawing.canvas import save_png
 from workflows.drawing.task import contrast_slices, design_picture
-from workflows.interfaces.figures import faceless, read_volume
+from workflows.interfaces.figures import FigureOutputSpec, faceless, read_volume
 from workflows.interfaces.func_files import read_array, same_grid, write_array
 
 PERCENT, SLOPE = "%", "1"
@@ -255,10 +255,6 @@ def _written(table, content, stem):
     return {f"{stem.name}_{kind}": str(path) for kind, path in files.items()}
 
 
-def _read_json(path):
-    return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
 class _FitContrastsInputSpec(BaseInterfaceInputSpec):
     means_file = File(exists=True, mandatory=True, desc="mean series of regions, not cleaned")
     coverage_file = File(exists=True, mandatory=True, desc="table: index, region, coverage")
@@ -303,7 +299,7 @@ class FitContrasts(SimpleInterface):
 
     def _coupling(self, seed, series, regions, design):
         """Interactions of the task with one seed: contrasts, estimates, unit."""
-        content = _read_json(self.inputs.design_json)
+        content = read_json(Path(self.inputs.design_json))
         names = list(regions["region"])
         if seed not in names:
             raise SettingsError(
@@ -328,7 +324,7 @@ class FitContrasts(SimpleInterface):
 
 def _design_of(inputs, path, series):
     """Design and its JSON; DatasetError where confounds and BOLD differ in their volumes."""
-    design, content = read_table(Path(inputs.design_file)), _read_json(inputs.design_json)
+    design, content = read_table(Path(inputs.design_file)), read_json(Path(inputs.design_json))
     if len(series) != len(design):
         raise DatasetError(
             f"{content['ConfoundsFile']}: {len(design)} rows for {len(series)} volumes ({path}); "
@@ -448,7 +444,7 @@ class FixedEffects(SimpleInterface):
             read_table(Path(file), text_columns=["contrast", "region", "unit"])
             for file in self.inputs.in_files
         ]
-        facts = [_read_json(file) for file in self.inputs.in_jsons]
+        facts = [read_json(Path(file)) for file in self.inputs.in_jsons]
         content = CONTRAST_MEANINGS | _session_facts(facts, self.inputs.run_names)
         target = Path(runtime.cwd) / "contrasts"
         self._results |= _written(_mean_of_runs(tables), content, target)
@@ -486,19 +482,15 @@ class _DesignFigureInputSpec(BaseInterfaceInputSpec):
     design_json = File(exists=True, mandatory=True, desc="its conditions and contrasts")
 
 
-class _FigureOutputSpec(TraitedSpec):
-    out_file = File(desc="picture, PNG")
-
-
 class DesignFigure(SimpleInterface):
     """Design matrix, responses over time, contrasts and correlation of the conditions."""
 
     input_spec = _DesignFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         design = read_table(Path(self.inputs.design_file))
-        figure = design_picture(design, _read_json(self.inputs.design_json))
+        figure = design_picture(design, read_json(Path(self.inputs.design_json)))
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "design.png"))
         return runtime
 
@@ -514,12 +506,12 @@ class ContrastFigure(SimpleInterface):
     """Map of z of each contrast over the BOLD reference."""
 
     input_spec = _ContrastFigureInputSpec
-    output_spec = _FigureOutputSpec
+    output_spec = FigureOutputSpec
 
     def _run_interface(self, runtime):
         brain = read_volume(self.inputs.mask_file).data >= 0.5
         volume = faceless(self.inputs.in_file, brain, margin_mm=0)
-        names = list(_read_json(self.inputs.design_json)["Contrasts"])
+        names = list(read_json(Path(self.inputs.design_json))["Contrasts"])
         maps = dict(zip(names, _ras_maps(self.inputs.z_file), strict=True))
         figure = contrast_slices(volume, maps, brain)
         self._results["out_file"] = str(save_png(figure, Path(runtime.cwd) / "contrasts.png"))
