@@ -89,10 +89,13 @@ def is_carried(atlas: Atlas) -> bool:
     return atlas.brain_file is not None or coarsest_mm > FINEST_MM + 1e-3
 
 
-def carried_file(atlas: Atlas, output_dir: Path) -> Path:
-    """Where the labels in the space of the images are kept."""
-    key = f"{version('braindelta').replace('.', '')}{atlas_digest(atlas)[:KEY_LENGTH]}"
-    return output_dir / "atlas" / _name(atlas, (("desc", key),), NIFTI)
+def carried_file(atlas: Atlas, output_dir: Path, space: str = HOME_SPACE, digest: str = "") -> Path:
+    """Where the labels in a space are kept; `digest` is of all that decides them.
+
+    Without it the labels are in the space of the images and the files of the atlas decide.
+    """
+    key = f"{version('braindelta').replace('.', '')}{(digest or atlas_digest(atlas))[:KEY_LENGTH]}"
+    return output_dir / "atlas" / _name(atlas, (("desc", key),), NIFTI, space)
 
 
 def description(atlas: Atlas) -> dict[str, object]:
@@ -107,8 +110,10 @@ def description(atlas: Atlas) -> dict[str, object]:
     }
 
 
-def _name(atlas: Atlas, extra: tuple[tuple[str, str], ...], extension: str) -> str:
-    entities = (("tpl", HOME_SPACE), ("atlas", atlas.name), *extra)
+def _name(
+    atlas: Atlas, extra: tuple[tuple[str, str], ...], extension: str, space: str = HOME_SPACE
+) -> str:
+    entities = (("tpl", space), ("atlas", atlas.name), *extra)
     return build_name(entities, "dseg", extension)
 
 
@@ -147,35 +152,62 @@ def init_spaces_wf(brain_file: Path, name: str = "spaces_wf") -> Workflow:
     outputnode = Node(IdentityInterface(["xfm_file", "overlap"]), "outputnode")
     mni = Node(MniReference(resolution_mm=REGISTRATION_MM), "mni")
     coarse = Node(Coarser(in_file=str(brain_file)), "coarse", mem_gb=0.6)
-    affine = Node(GreedyAffine(dof=12, metric=["NMI"], iterations="100x50x10"), "affine")
-    warp = Node(GreedyWarp(iterations="100x50x20"), "warp", mem_gb=1.0)
-    compose = Node(ComposeWarp(inverse=False), "compose", mem_gb=1.0)
-    near = Node(ComposeWarp(inverse=False), "near")
-    brain = Node(ApplyWarp(interpolation="LINEAR"), "brain")
-    match = Node(BrainMatch(named_file=str(brain_file)), "match")
-    pair = [("template_file", "fixed_file")]
-    steps = [("warp_file", "warp_file")]
+    compose, match = register_brains(
+        workflow, (mni, "template_file"), (coarse, "out_file"), brain_file
+    )
     workflow.connect(
         [
             (mni, coarse, [("template_file", "like_file")]),
-            (mni, affine, pair),
-            (coarse, affine, [("out_file", "moving_file")]),
-            (mni, warp, pair),
-            (coarse, warp, [("out_file", "moving_file")]),
-            (affine, warp, [("out_xfm", "affine_file")]),
-            (affine, compose, [("out_xfm", "affine_file")]),
-            (warp, compose, steps),
-            (inputnode, compose, [("reference_file", "reference_file")]),
-            (affine, near, [("out_xfm", "affine_file")]),
-            (warp, near, steps),
-            (mni, near, [("template_file", "reference_file")]),
-            (coarse, brain, [("out_file", "in_file")]),
-            (near, brain, [("out_xfm", "xfm_files")]),
-            (mni, brain, [("template_file", "reference_file")]),
-            (brain, match, [("out_file", "brain_file")]),
             (mni, match, [("mask_file", "mask_file"), ("gm_file", "gm_file")]),
+            (inputnode, compose, [("reference_file", "reference_file")]),
             (compose, outputnode, [("out_xfm", "xfm_file")]),
             (match, outputnode, [("overlap", "overlap")]),
         ]
     )
     return workflow
+
+
+def register_brains(
+    workflow: Workflow, fixed: tuple[Node, str], moving: tuple[Node, str], named_file: Path
+) -> tuple[Node, Node]:
+    """Add the registration of one standard brain to another, and its check, to a workflow.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    fixed, moving : (Node, str)
+        Node and output field of each brain.
+    named_file : Path
+        Brain that messages name.
+
+    Returns
+    -------
+    (Node, Node)
+        One gives the way from the fixed to the moving space (`out_xfm`) on the grid of its
+        `reference_file`; the other `overlap` from `mask_file` and `gm_file` of the fixed brain.
+    """
+    affine = Node(GreedyAffine(dof=12, metric=["NMI"], iterations="100x50x10"), "affine")
+    warp = Node(GreedyWarp(iterations="100x50x20"), "warp", mem_gb=1.0)
+    compose = Node(ComposeWarp(inverse=False), "compose", mem_gb=1.0)
+    near = Node(ComposeWarp(inverse=False), "near")
+    brain = Node(ApplyWarp(interpolation="LINEAR"), "brain")
+    match = Node(BrainMatch(named_file=str(named_file)), "match")
+    for step in (affine, warp):
+        workflow.connect(*fixed, step, "fixed_file")
+        workflow.connect(*moving, step, "moving_file")
+    for step in (near, brain):
+        workflow.connect(*fixed, step, "reference_file")
+    workflow.connect(*moving, brain, "in_file")
+    steps = [("warp_file", "warp_file")]
+    workflow.connect(
+        [
+            (affine, warp, [("out_xfm", "affine_file")]),
+            (affine, compose, [("out_xfm", "affine_file")]),
+            (affine, near, [("out_xfm", "affine_file")]),
+            (warp, compose, steps),
+            (warp, near, steps),
+            (near, brain, [("out_xfm", "xfm_files")]),
+            (brain, match, [("out_file", "brain_file")]),
+        ]
+    )
+    return compose, match

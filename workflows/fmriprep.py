@@ -8,32 +8,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 from nipype import Node, Workflow
 from nipype.interfaces.utility import IdentityInterface
 
 from bids_utils.errors import SettingsError
-from bids_utils.names import build_name
 from bids_utils.plan import BoldRun
 from configs.atlases import HOME_SPACE, Atlas, atlas_digest, chosen_atlas
 from configs.settings import AtlasSettings, FuncSettings, Settings
-from workflows.interfaces.atlas_space import BrainMatch, CarryLabels, SaveAtlas
+from workflows.atlas import REGISTRATION_MM, carried_file, description, register_brains
+from workflows.interfaces.atlas_space import CarryLabels, SaveAtlas
 from workflows.interfaces.fmriprep import BrainTissues, TakeConfounds, TakeSeries
-from workflows.interfaces.registration import (
-    ApplyWarp,
-    Coarser,
-    ComposeWarp,
-    GreedyAffine,
-    GreedyWarp,
-    MniReference,
-)
+from workflows.interfaces.registration import Coarser, MniReference
 from workflows.series import FOR_LATER, SERIES_INPUTS, SERIES_TABLES, init_series_wf
 
 SPACES = ("MNI152NLin2009cAsym", "MNI152NLin6Asym", HOME_SPACE)
-REGISTRATION_MM = 2.0
-KEY_LENGTH = 10
 SERIES_GB = 3.0
 GIVEN = "given"
 GIVEN_FIELDS = ["atlas_file", "brain_file"]
@@ -185,9 +175,7 @@ def space_atlas(
         return ready
     output_dir, run = how
     digest = hashlib.sha256(atlas_digest(atlas).encode() + brain.read_bytes()).hexdigest()
-    key = f"{version('braindelta').replace('.', '')}{digest[:KEY_LENGTH]}"
-    entities = (("tpl", space), ("atlas", atlas.name), ("desc", key))
-    file = output_dir / "atlas" / build_name(entities, "dseg", ".nii.gz")
+    file = carried_file(atlas, output_dir, space, digest)
     if not file.is_file():
         run(init_space_atlas_wf(atlas, space, brain, file))
     return replace(there, file=file, resolution_mm=None)
@@ -203,40 +191,20 @@ def init_space_atlas_wf(
     workflow = Workflow(name)
     mni = Node(MniReference(resolution_mm=REGISTRATION_MM), "mni")
     fixed = Node(Coarser(in_file=str(brain_file)), "fixed", mem_gb=0.6)
-    affine = Node(GreedyAffine(dof=12, metric=["NMI"], iterations="100x50x10"), "affine")
-    warp = Node(GreedyWarp(iterations="100x50x20"), "warp", mem_gb=1.0)
-    near = Node(ComposeWarp(inverse=False), "near")
-    compose = Node(ComposeWarp(inverse=False, reference_file=str(brain_file)), "compose", mem_gb=1)
-    moved = Node(ApplyWarp(interpolation="LINEAR"), "moved")
     tissues = Node(BrainTissues(), "tissues")
-    match = Node(BrainMatch(named_file=str(brain_file)), "match")
     labels = CarryLabels(in_file=str(atlas.file), reference_file=str(brain_file))
     carry = Node(labels, "carry", mem_gb=2.0)
     save = Node(_saved(atlas, space, brain_file, out_file), "save_atlas")
-    if atlas.brain_file is None:
-        moving, brain = mni, "template_file"
-    else:
-        moving, brain = Node(Coarser(in_file=str(atlas.brain_file)), "moving"), "out_file"
-        workflow.connect(mni, "template_file", moving, "like_file")
-    steps = [("warp_file", "warp_file")]
+    moving = (mni, "template_file")
+    if atlas.brain_file is not None:
+        moving = (Node(Coarser(in_file=str(atlas.brain_file)), "moving"), "out_file")
+        workflow.connect(mni, "template_file", moving[0], "like_file")
+    compose, match = register_brains(workflow, (fixed, "out_file"), moving, brain_file)
+    compose.inputs.reference_file = str(brain_file)
     workflow.connect(
         [
             (mni, fixed, [("template_file", "like_file")]),
-            (fixed, affine, [("out_file", "fixed_file")]),
-            (moving, affine, [(brain, "moving_file")]),
-            (fixed, warp, [("out_file", "fixed_file")]),
-            (moving, warp, [(brain, "moving_file")]),
-            (affine, warp, [("out_xfm", "affine_file")]),
-            (affine, near, [("out_xfm", "affine_file")]),
-            (affine, compose, [("out_xfm", "affine_file")]),
-            (warp, near, steps),
-            (warp, compose, steps),
-            (fixed, near, [("out_file", "reference_file")]),
-            (moving, moved, [(brain, "in_file")]),
-            (near, moved, [("out_xfm", "xfm_files")]),
-            (fixed, moved, [("out_file", "reference_file")]),
             (fixed, tissues, [("out_file", "in_file")]),
-            (moved, match, [("out_file", "brain_file")]),
             (tissues, match, [("mask_file", "mask_file"), ("gm_file", "gm_file")]),
             (compose, carry, [("out_xfm", "xfm_file")]),
             (carry, save, [("out_file", "in_file")]),
@@ -249,14 +217,10 @@ def init_space_atlas_wf(
 def _saved(atlas: Atlas, space: str, brain_file: Path, out_file: Path) -> SaveAtlas:
     """Node content that keeps carried labels and says what they are."""
     sources = [path.name for path in (atlas.file, atlas.brain_file, brain_file) if path]
-    description = {
-        "Description": f"Labels of {atlas.name}, {atlas.space}, carried to {space} by the "
-        "registration of the brains of the two spaces",
-        "Sources": sources,
-        "License": atlas.licence,
-        "ReferencesAndLinks": [atlas.citation],
-    }
-    return SaveAtlas(labels_file=str(atlas.file), out_file=str(out_file), description=description)
+    text = f"Labels of {atlas.name}, {atlas.space}, carried to {space} by the registration of the "
+    text += "brains of the two spaces"
+    described = description(atlas) | {"Description": text, "Sources": sources}
+    return SaveAtlas(labels_file=str(atlas.file), out_file=str(out_file), description=described)
 
 
 def used_spaces(runs: Iterable[BoldRun]) -> list[str]:
