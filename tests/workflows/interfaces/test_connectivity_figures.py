@@ -106,17 +106,21 @@ def test_seeds_are_averaged_and_circuits_of_one_seed_share_a_row():
     assert mean[left] == pytest.approx((0.1 + 0.2 + 0.3) / 3)
 
 
-def test_seeds_of_the_circuits_of_the_atlas_are_painted_on_their_labels(files, drawn):
-    node = SeedFigure(
-        relmat_file=str(files / "pre.tsv"),
+def draw_seeds(files, relmat):
+    """Run the node that draws the seeds of the salience circuit from a matrix."""
+    SeedFigure(
+        relmat_file=str(files / relmat),
         boldref_file=str(files / "head.nii"),
         bold_dseg_file=str(files / "dseg.nii"),
         bold_atlas_file=str(files / "atlas.nii"),
         atlas_labels_file=str(files / "labels.tsv"),
         atlas="DesikanKilliany",
         circuits=["salience"],
-    )
-    node.run(cwd=str(files))
+    ).run(cwd=str(files))
+
+
+def test_seeds_of_the_circuits_of_the_atlas_are_painted_on_their_labels(files, drawn):
+    draw_seeds(files, "pre.tsv")
     volume, rows, focus, _ = drawn["painted_rows"]
     paint = rows["lh_insula, rh_insula: salience"]
     assert paint.value_by_index == pytest.approx({2: 0.3, 50: 0.4})
@@ -184,16 +188,7 @@ def test_a_region_without_coverage_keeps_its_row(files):
 
 def test_a_run_without_usable_connectivity_has_pictures_without_values(files, drawn):
     write_table(matrix_of([np.nan] * 6), files / "none.tsv")
-    node = SeedFigure(
-        relmat_file=str(files / "none.tsv"),
-        boldref_file=str(files / "head.nii"),
-        bold_dseg_file=str(files / "dseg.nii"),
-        bold_atlas_file=str(files / "atlas.nii"),
-        atlas_labels_file=str(files / "labels.tsv"),
-        atlas="DesikanKilliany",
-        circuits=["salience"],
-    )
-    node.run(cwd=str(files))
+    draw_seeds(files, "none.tsv")
     (paint,) = drawn["painted_rows"][1].values()
     assert np.isnan(list(paint.value_by_index.values())).all()
     change = ConnectivityChangeFigures(

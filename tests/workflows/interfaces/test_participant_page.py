@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from bids_utils.derivatives import write_table
+from bids_utils.names import parse_name
 from workflows.interfaces.participant_page import CAPTIONS, write_page
 
 # A PNG of one black pixel.
@@ -88,7 +89,8 @@ def bold_page(tmp_path):
         (figures / f"sub-01_{name}_bold.png").write_bytes(PIXEL)
     minutes = (6.0, 4.2, 3.0)
     for run, value, reason in zip(runs, minutes, (None, None, "asleep"), strict=True):
-        folder = tmp_path / "sub-01" / run.split("_")[0] / "func"
+        session = parse_name(f"sub-01_{run}_bold.nii.gz").get("ses")
+        folder = tmp_path / "sub-01" / f"ses-{session}" / "func"
         used = {"usable": "false" if reason else "true", "reason": reason}
         table = pd.DataFrame([{"clean_minutes": value, "flip_cost_ratio": 1.1} | used])
         write_table(table, folder / f"sub-01_{run}_desc-qc_bold.tsv")
