@@ -14,10 +14,10 @@ from configs.settings import (
     Settings,
     TaskSettings,
 )
+from workflows.completion import exit_code, forget_results, missing_files, without_unfinished
 from workflows.failures import Failure
 from workflows.participant import expected_files
 from workflows.records import Record, fingerprint, forget_record, read_record, write_record
-from workflows.run import exit_code, forget_results, missing_files, without_unfinished
 from workflows.saving import Study
 
 LEDGER = pd.DataFrame(

@@ -1,0 +1,172 @@
+"""Running graphs on this machine, and writing how each participant ended."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from nipype.pipeline.engine import Workflow
+from rich.console import Console
+
+from bids_utils.names import with_prefix
+from bids_utils.plan import (
+    ParticipantPlan,
+)
+from configs.atlases import HOME_SPACE, chosen_atlas
+from workflows.atlas import standard_atlas
+from workflows.completion import forget_results, missing_files
+from workflows.failures import Failure, read_failures
+from workflows.fmriprep import space_atlas, used_spaces
+from workflows.options import (
+    Options,
+)
+from workflows.participant import (
+    bold_runs,
+    init_participant_wf,
+    participant_wf_name,
+    t1w_sessions,
+)
+from workflows.plugin import LocalPlugin
+from workflows.progress import NodeProgress
+from workflows.records import (
+    crash_folder,
+    fingerprint,
+    forget_record,
+    write_record,
+)
+from workflows.saving import Study
+
+LOGGER = logging.getLogger(__name__)
+
+
+def with_atlases(
+    study: Study, todo: list[ParticipantPlan], options: Options, console: Console
+) -> Study:
+    """Study with its atlas in the space of the images and in those of fMRIPrep, each made once.
+
+    Where there are no T1w images, the first space is that of fMRIPrep.
+
+    Raises
+    ------
+    PipelineError
+        It is not as described, or could not be carried to one of these spaces.
+    """
+
+    def run(workflow: Workflow) -> None:
+        options.work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=options.work_dir) as folder:
+            crash_dir = options.output_dir / "logs" / "atlas" / Path(folder).name
+            workflow.base_dir = folder
+            workflow.config = execution_config(options, crash_dir)
+            run_graph(workflow, {workflow.name: "atlas"}, (options, console), LOGGER.info)
+            failures = read_failures(crash_dir)
+        if failures:
+            raise failures[0].as_error()
+
+    chosen = chosen_atlas(study.settings.atlas)
+    spaces = used_spaces(run for participant in todo for run in bold_runs(participant))
+    is_needed = HOME_SPACE in spaces or any(t1w_sessions(participant) for participant in todo)
+    ready = standard_atlas(chosen, options.output_dir, run if is_needed else leave_out)
+    how = (options.output_dir, run)
+    atlases = tuple(space_atlas(chosen, ready, space, how) for space in spaces)
+    first = ready if is_needed or not atlases else atlases[0]
+    return replace(study, atlas=first, space_atlases=atlases)
+
+
+def leave_out(workflow: Workflow) -> None:
+    """Do not make labels in the space of the images: there are none."""
+    LOGGER.info("%s is not needed: there are no T1w images", workflow.name)
+
+
+def run_images(
+    todo: list[ParticipantPlan], study: Study, options: Options, console: Console
+) -> None:
+    """Run the participant workflows in one graph; write how each ended as soon as it did."""
+    workflow = Workflow("participants_wf", base_dir=str(versioned(options.work_dir)))
+    workflow.config = execution_config(options, options.output_dir / "logs")
+    running = {}
+    for participant in todo:
+        crash_dir = crash_folder(options.output_dir, participant.label)
+        shutil.rmtree(crash_dir, ignore_errors=True)
+        forget_record(options.output_dir, participant.label)
+        forget_results(participant, study)
+        one = init_participant_wf(participant, study)
+        workflow.add_nodes([one])
+        running[with_prefix(participant.label, "sub")] = participant
+        for name in one.list_node_names():
+            one.get_node(name).config = execution_config(options, crash_dir)
+
+    def close(title: str) -> None:
+        close_participant(running.pop(title), study, options)
+
+    titles = {participant_wf_name(p.label): title for title, p in running.items()}
+    if todo:
+        run_graph(workflow, titles, (options, console), close)
+    for participant in running.values():
+        stop_participant(participant, study)
+
+
+def run_graph(
+    workflow: Workflow,
+    titles: dict[str, str],
+    how: tuple[Options, Console],
+    finished: Callable[[str], None],
+) -> None:
+    """Run a workflow on the cores given; failed nodes leave crash files and stop nobody else."""
+    options, console = how
+    with NodeProgress(workflow, titles, console, finished) as progress:
+        arguments: dict[str, float | bool] = {
+            "n_procs": options.nprocs,
+            "raise_insufficient": False,
+        }
+        if options.mem_gb is not None:
+            arguments["memory_gb"] = options.mem_gb
+        try:
+            workflow.run(plugin=LocalPlugin(arguments, progress))
+        except RuntimeError as error:
+            LOGGER.info("%s", error)
+            if not progress.failed:
+                raise
+
+
+def execution_config(options: Options, crash_dir: Path) -> dict[str, dict[str, str]]:
+    """Nipype's configuration for one run: text crash files, no report files, quick polling."""
+    execution = {
+        "crashdump_dir": str(crash_dir),
+        "crashfile_format": "txt",
+        "create_report": "false",
+        "check_version": "false",
+        "poll_sleep_duration": "0.05",
+        "stop_on_first_crash": str(options.stop_on_first_crash).lower(),
+    }
+    return {"execution": execution}
+
+
+def close_participant(participant: ParticipantPlan, study: Study, options: Options) -> None:
+    """Write that a participant came to the end: done only if each expected file is there."""
+    missing = missing_files(participant, study)
+    cause = f"missing at the end: {', '.join(map(str, missing[:3]))} ...; run it again"
+    failures = [Failure("saving", "ToolError", cause, "")] if missing else []
+    print_ = fingerprint(participant, study.settings)
+    record = write_record(study.output_dir, participant.label, print_, failures)
+    if options.clean_workdir and record.status == "done":
+        work = versioned(options.work_dir) / "participants_wf"
+        shutil.rmtree(work / participant_wf_name(participant.label))
+
+
+def stop_participant(participant: ParticipantPlan, study: Study) -> None:
+    """Write that a participant did not come to the end, and why."""
+    failures = read_failures(crash_folder(study.output_dir, participant.label))
+    unfinished = Failure("run", "ToolError", "was not run to its end; run it again", "")
+    print_ = fingerprint(participant, study.settings)
+    write_record(study.output_dir, participant.label, print_, failures or [unfinished])
+
+
+def versioned(work_dir: Path) -> Path:
+    """Work folder of this version: a new version must not take over results of an old one."""
+    return work_dir / f"braindelta-{version('braindelta')}"
