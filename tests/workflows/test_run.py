@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace as Namespace
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -29,7 +30,7 @@ def options(tmp_path):
 def calls(monkeypatch):
     """What a call of the participant level does, for one person who is not done."""
     done = []
-    plan = Plan((ParticipantPlan("01", ()),), run.pd.DataFrame({"participant_id": ["sub-01"]}))
+    plan = Plan((ParticipantPlan("01", ()),), pd.DataFrame({"participant_id": ["sub-01"]}))
     atlas = replace(find_atlas("DesikanKilliany"), file=Path("carried.nii.gz"))
     stand_ins = {
         "make_cohort_plan": lambda *_: plan,
@@ -62,7 +63,7 @@ def test_no_atlas_is_made_where_no_image_is_run(options, calls, option, done):
 
 def test_the_plan_asks_for_the_volumes_and_events_that_the_images_will_need(options, monkeypatch):
     asked = []
-    empty = Plan((), run.pd.DataFrame())
+    empty = Plan((), pd.DataFrame())
     monkeypatch.setattr(run, "make_plan", lambda request, read: asked.append(request) or empty)
     task = TaskSettings(task="faces", contrasts={"x": "fear - neutral"})
     run.make_cohort_plan(options, Settings(func=FuncSettings(tasks=(task,))))
@@ -83,7 +84,7 @@ def group_calls(options, monkeypatch):
             "without_unfinished": lambda plan, *_: plan.ledger,
             "prepare_output": lambda *args: given.update(ledger=args[2]),
             "flagged_ledger": lambda ledger, folder: ledger,
-            "read_table": lambda *_: run.pd.DataFrame({"kind": []}),
+            "read_table": lambda *_: pd.DataFrame({"kind": []}),
         }
         for name in ("run_models", "write_table", "write_group_report"):
             stand_ins[name] = lambda *_: None
@@ -96,7 +97,7 @@ def group_calls(options, monkeypatch):
 
 def test_the_group_goes_on_with_what_failed_people_have_and_still_tells_it(group_calls):
     records = {"01": Record("failed", causes=("dark",)), "02": Record("failed", causes=("dark",))}
-    ledger = run.pd.DataFrame({"status": ["used", "excluded"]})
+    ledger = pd.DataFrame({"status": ["used", "excluded"]})
     code, used = group_calls(records, ledger)
     assert (code, used["status"].tolist()) == (10, ["used", "excluded"])
     with pytest.raises(DatasetError, match="nobody is done"):
