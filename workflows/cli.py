@@ -88,7 +88,9 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         metavar="JSON",
         help='as in fMRIPrep: {"t1w": {"acquisition": ...}, "bold": {...}}',
     )
-    group.add_argument("--skip-bids-validation", action="store_true")
+    group.add_argument(
+        "--skip-bids-validation", action="store_true", help="go on with a dataset that is not valid"
+    )
 
 
 def _add_analysis(group: argparse._ArgumentGroup) -> None:
@@ -129,7 +131,11 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--clean-workdir", action="store_true", help="delete the work of finished participants"
     )
     group.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
-    group.add_argument("--stop-on-first-crash", action="store_true")
+    group.add_argument(
+        "--stop-on-first-crash",
+        action="store_true",
+        help="do not go on with the other participants",
+    )
     group.add_argument("--reports-only", action="store_true", help="only write the HTML anew")
     group.add_argument("--boilerplate-only", action="store_true", help="only logs/CITATION.md")
     group.add_argument("-v", "--verbose", action="count", default=0, help="more; -vv everything")

@@ -59,7 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="instead of images: the tables of a larger made-up study of this design (a minute)",
     )
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other people")
-    parser.add_argument("--nprocs", type=int, default=os.cpu_count() or 1, help="cores")
+    parser.add_argument(
+        "--nprocs", type=int, default=os.cpu_count() or 1, help="cores; default: all"
+    )
     parser.add_argument(
         "--participants", type=_number_of_people, default=8, metavar="N", help="5 or more"
     )
