@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_utils.errors import PipelineError
+from workflows.processes import Stopped, stopping_on_signals
 
 if TYPE_CHECKING:
     from workflows.options import Options
@@ -30,17 +31,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     os.environ.setdefault("NO_ET", "1")
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=_level(arguments))
-    from workflows import plugin, run  # imaging libraries load here, so that --help is quick
-
-    plugin.quiet_nipype(_nipype_level(arguments))
     try:
-        return run.execute(_options(arguments))
+        with stopping_on_signals():
+            return run_level(arguments)
     except PipelineError as error:
         sys.stderr.write(f"braindelta: {error}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("braindelta: interrupted; run the same command again to go on\n")
+    except Stopped as stop:
+        sys.stderr.write(f"braindelta: {stop} to go on\n")
         return 1
+
+
+def run_level(arguments: argparse.Namespace) -> int:
+    """Exit code of one call; imaging libraries load here, so that --help is quick."""
+    from workflows import plugin, run
+
+    plugin.quiet_nipype(_nipype_level(arguments))
+    return run.execute(_options(arguments))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from workflows.processes import Stopped, stopping_on_signals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code of the demo: that of the first level of braindelta without success, else 0."""
     arguments = build_parser().parse_args(argv)
     os.environ.setdefault("NO_ET", "1")
-    from rich.console import Console  # libraries load here, so that --help is quick
+    try:
+        with stopping_on_signals():
+            return run_demo(arguments)
+    except Stopped as stop:
+        sys.stderr.write(f"braindelta-demo: {stop} to go on\n")
+        return 1
+
+
+def run_demo(arguments: argparse.Namespace) -> int:
+    """Exit code of the demo; libraries load here, so that --help is quick."""
+    from rich.console import Console
 
     from workflows.cli import main as braindelta
     from workflows.interfaces.planted import TrialDesign, write_trial

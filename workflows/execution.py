@@ -6,6 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +20,10 @@ from bids_utils.plan import (
 )
 from configs.atlases import HOME_SPACE, chosen_atlas
 from workflows.atlas import standard_atlas
-from workflows.completion import forget_results, missing_files
+from workflows.completion import forget_results, is_done, missing_files
 from workflows.failures import Failure, read_failures
 from workflows.fmriprep import space_atlas, used_spaces
+from workflows.locks import LockedError, locked
 from workflows.options import (
     Options,
 )
@@ -32,11 +34,13 @@ from workflows.participant import (
     t1w_sessions,
 )
 from workflows.plugin import LocalPlugin
+from workflows.processes import Stopped
 from workflows.progress import NodeProgress
 from workflows.records import (
     crash_folder,
     fingerprint,
     forget_record,
+    lock_file,
     write_record,
 )
 from workflows.saving import Study
@@ -86,7 +90,38 @@ def leave_out(workflow: Workflow) -> None:
 def run_images(
     todo: list[ParticipantPlan], study: Study, options: Options, console: Console
 ) -> None:
-    """Run the participant workflows in one graph; write how each ended as soon as it did."""
+    """Run the participant workflows in one graph; write how each ended as soon as it did.
+
+    Those whom another run works on, or has finished meanwhile, are left alone.
+
+    Raises
+    ------
+    Stopped
+        A signal asked to stop; the records of those who were not finished say so.
+    """
+    with ExitStack() as locks:
+        free = [one for one in todo if is_free(one, options, locks, console)]
+        run_free([one for one in free if not is_done(one, study)], study, options, console)
+
+
+def is_free(
+    participant: ParticipantPlan, options: Options, locks: ExitStack, console: Console
+) -> bool:
+    """Whether nobody else works on a participant, in this output or work folder; if so, lock it."""
+    label = participant.label
+    work = participant_work(label, options)
+    try:
+        locks.enter_context(locked(lock_file(options.output_dir, label)))
+        locks.enter_context(locked(work.with_name(f"{work.name}.lock")))
+    except LockedError as error:
+        text = f"{with_prefix(label, 'sub')}: left alone: {error}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        return False
+    return True
+
+
+def run_free(todo: list[ParticipantPlan], study: Study, options: Options, console: Console) -> None:
+    """Run the participant workflows in one graph; nobody else works on these participants."""
     workflow = Workflow("participants_wf", base_dir=str(versioned(options.work_dir)))
     workflow.config = execution_config(options, options.output_dir / "logs")
     running = {}
@@ -105,8 +140,13 @@ def run_images(
         close_participant(running.pop(title), study, options)
 
     titles = {participant_wf_name(p.label): title for title, p in running.items()}
-    if todo:
-        run_graph(workflow, titles, (options, console), close)
+    try:
+        if todo:
+            run_graph(workflow, titles, (options, console), close)
+    except Stopped as stop:
+        for participant in running.values():
+            stop_participant(participant, study, str(stop))
+        raise
     for participant in running.values():
         stop_participant(participant, study)
 
@@ -155,16 +195,28 @@ def close_participant(participant: ParticipantPlan, study: Study, options: Optio
     print_ = fingerprint(participant, study.settings)
     record = write_record(study.output_dir, participant.label, print_, failures)
     if options.clean_workdir and record.status == "done":
-        work = versioned(options.work_dir) / "participants_wf"
-        shutil.rmtree(work / participant_wf_name(participant.label))
+        shutil.rmtree(participant_work(participant.label, options))
 
 
-def stop_participant(participant: ParticipantPlan, study: Study) -> None:
-    """Write that a participant did not come to the end, and why."""
+def stop_participant(participant: ParticipantPlan, study: Study, signal: str = "") -> None:
+    """Write that a participant did not come to the end, and why: failures, or a signal."""
     failures = read_failures(crash_folder(study.output_dir, participant.label))
+    if signal:
+        failures.append(Failure("", "PipelineError", signal, ""))
     unfinished = Failure("run", "ToolError", "was not run to its end; run it again", "")
     print_ = fingerprint(participant, study.settings)
     write_record(study.output_dir, participant.label, print_, failures or [unfinished])
+
+
+def participant_work(label: str, options: Options) -> Path:
+    """Work folder of one participant."""
+    return versioned(options.work_dir) / "participants_wf" / participant_wf_name(label)
+
+
+def group_locks(options: Options) -> tuple[Path, Path]:
+    """Files that whoever runs the group level holds the locks of: of its output, of its work."""
+    work = versioned(options.work_dir)
+    return options.output_dir / "logs" / "group" / "lock", work / "group_wf.lock"
 
 
 def versioned(work_dir: Path) -> Path:

@@ -38,7 +38,7 @@ class Failure:
     def sentence(self) -> str:
         """Step, cause and what to do, for the terminal and the reports."""
         if self.error in PLAIN_ERRORS:
-            return f"{self.step}: {self.cause}"
+            return f"{self.step}: {self.cause}" if self.step else self.cause
         return f"{self.step}: {self.error}: {self.cause} (unexpected; details: {self.crash_file})"
 
 

@@ -17,6 +17,8 @@ from nipype.interfaces.base.support import InterfaceResult
 from nipype.pipeline.engine import Node
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
 
+from workflows.processes import die_with_pipe, leave_signals_to_parent
+
 KILLED = (
     "bids_utils.errors.ToolError: the process of this step was killed, most often because memory "
     "ran out; give more memory or lower --nprocs, and run the same command again"
@@ -33,7 +35,11 @@ def quiet_nipype(level: int) -> None:
 
 
 def start_worker(folder: str, level: int) -> None:
-    """First call in a new worker: its folder, and how much Nipype says."""
+    """First call in a new worker: its end, its folder, and how much Nipype says."""
+    leave_signals_to_parent()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        die_with_pipe(parent.sentinel)
     process_initializer(folder)
     quiet_nipype(level)
 
@@ -66,13 +72,17 @@ class LocalPlugin(MultiProcPlugin):
         """Run a graph; its thousands of objects are kept out of the garbage collection.
 
         Nipype collects garbage before each step it starts, which for eight participants took
-        more time than the steps.
+        more time than the steps. No worker is left when this ends, however it ends.
         """
+        others = set(multiprocessing.active_children())
         gc.freeze()
         try:
             super().run(graph, config, updatehash=updatehash)
         finally:
             gc.unfreeze()
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
+                worker.join()
 
     def _sort_jobs(self, jobids: Iterable[int], scheduler: str | None = None) -> list[int]:
         """Steps of the first workflows first, so that participants finish one after the other."""

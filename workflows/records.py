@@ -15,6 +15,7 @@ from bids_utils.plan import ParticipantPlan
 from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import Settings
 from workflows.failures import Failure
+from workflows.locks import is_locked
 from workflows.participant import bold_runs, input_files
 
 Status = Literal["done", "failed", "not started"]
@@ -38,6 +39,16 @@ def record_file(output_dir: Path, participant: str) -> Path:
 def crash_folder(output_dir: Path, participant: str) -> Path:
     """Folder of the crash files of a participant."""
     return output_dir / "logs" / f"sub-{participant}" / "crash"
+
+
+def lock_file(output_dir: Path, participant: str) -> Path:
+    """File that whoever works on a participant holds the lock of."""
+    return output_dir / "logs" / f"sub-{participant}" / "lock"
+
+
+def is_running(output_dir: Path, participant: str) -> bool:
+    """Whether a process works on a participant, on this machine or on another one."""
+    return is_locked(lock_file(output_dir, participant))
 
 
 def read_record(output_dir: Path, participant: str) -> Record:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import pandas as pd
 from rich.console import Console
 
 from bids_utils.derivatives import read_table, validate_bids, write_table
@@ -38,13 +40,21 @@ from workflows.completion import (
     without_unfinished,
 )
 from workflows.compute.bold_checks import MIN_VOLUMES
-from workflows.execution import execution_config, run_graph, run_images, versioned, with_atlases
+from workflows.execution import (
+    execution_config,
+    group_locks,
+    run_graph,
+    run_images,
+    versioned,
+    with_atlases,
+)
 from workflows.failures import read_failures
 from workflows.fmriprep import space_brains
 from workflows.group import init_group_wf, input_tables
 from workflows.interfaces.group_quality import flagged_ledger
 from workflows.interfaces.headers import read_image_facts
 from workflows.interfaces.measure_sources import Intake
+from workflows.locks import locked
 from workflows.options import (
     Options,
     check_sources,
@@ -211,12 +221,10 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     prepare_output(options, settings, ledger)
     if options.boilerplate_only:
         return DONE
-    if not options.reports_only:
-        run_models(options, settings, (intake, console))
-    if ledger is not None and not options.participant_label:
-        flagged = flagged_ledger(ledger, options.output_dir / "group")
-        write_table(flagged, options.output_dir / "ledger.tsv", LEDGER_DICTIONARY)
-    write_group_report(options.output_dir)
+    with ExitStack() as locks:
+        for file in group_locks(options):
+            locks.enter_context(locked(file))
+        write_group(options, settings, ledger, (intake, console))
     console.print(f"Report: {options.output_dir / 'group' / 'report.html'}", soft_wrap=True)
     show_failures(records, console)
     problems = read_table(options.output_dir / "group" / "problems.tsv")
@@ -225,6 +233,21 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     incomplete = any(record.status != "done" for record in records.values())
     return SOME_FAILED if incomplete or (problems["kind"] == "problem").any() else DONE
+
+
+def write_group(
+    options: Options,
+    settings: Settings,
+    ledger: pd.DataFrame | None,
+    how: tuple[Intake, Console],
+) -> None:
+    """Run the group workflow and write its report; `ledger` without those who are not done."""
+    if not options.reports_only:
+        run_models(options, settings, how)
+    if ledger is not None and not options.participant_label:
+        flagged = flagged_ledger(ledger, options.output_dir / "group")
+        write_table(flagged, options.output_dir / "ledger.tsv", LEDGER_DICTIONARY)
+    write_group_report(options.output_dir)
 
 
 def run_lock(options: Options, settings: Settings, console: Console) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, TraitedSpec, traits
 
@@ -10,7 +11,7 @@ from bids_utils.errors import DatasetError
 
 class _StepInputSpec(BaseInterfaceInputSpec):
     value = traits.Int(mandatory=True)
-    fate = traits.Enum("live", "fail", "die")
+    fate = traits.Enum("live", "fail", "die", "wait")
     after = traits.Int(desc="waits for this")
 
 
@@ -19,7 +20,7 @@ class _StepOutputSpec(TraitedSpec):
 
 
 class Step(SimpleInterface):
-    """Adds one, raises a DatasetError, or is killed."""
+    """Adds one, raises a DatasetError, is killed, or waits for a minute."""
 
     input_spec = _StepInputSpec
     output_spec = _StepOutputSpec
@@ -29,5 +30,7 @@ class Step(SimpleInterface):
             raise DatasetError("a.nii.gz: broken; copy it again")
         if self.inputs.fate == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.inputs.fate == "wait":
+            time.sleep(60)
         self._results["out"] = self.inputs.value + 1
         return runtime

@@ -12,8 +12,12 @@ from bids_utils.errors import DatasetError
 from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, SessionPlan
 from configs.settings import Settings
 from workflows import execution
-from workflows.execution import with_atlases
+from workflows.execution import run_images, with_atlases
+from workflows.failures import Failure
+from workflows.locks import locked
 from workflows.options import Options
+from workflows.processes import Stopped
+from workflows.records import lock_file, read_record
 from workflows.saving import Study
 
 CONSOLE = Console(record=True, width=200, force_terminal=False)
@@ -80,3 +84,75 @@ def test_bold_of_fmriprep_gets_the_atlas_of_its_own_space_alone(options, monkeyp
     assert [atlas.space for atlas in study.space_atlases] == asked
     with pytest.raises(DatasetError):
         with_atlases(study_of(options), with_run("MNI152NLin2009aSym"), options, CONSOLE)
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Two people with a T1w image each."""
+    plans = []
+    for label in ("01", "02"):
+        file = tmp_path / f"sub-{label}_T1w.nii.gz"
+        file.touch()
+        plans.append(ParticipantPlan(label, (SessionPlan("pre", 0.0, file, ()),)))
+    return plans
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Participants whose workflows were asked for; they take no time and give nothing."""
+    labels = []
+
+    def init_participant_wf(participant, study):
+        labels.append(participant.label)
+        return Workflow(f"sub_{participant.label}_wf")
+
+    monkeypatch.setattr(execution, "init_participant_wf", init_participant_wf)
+    return labels
+
+
+def stop(*_):
+    raise Stopped(15)
+
+
+def test_whoever_another_run_works_on_is_left_alone_and_named(options, people, asked, monkeypatch):
+    monkeypatch.setattr(execution, "run_graph", lambda *_: None)
+    console = Console(record=True, width=200, force_terminal=False)
+    with locked(lock_file(options.output_dir, "01")):
+        run_images(people, study_of(options), options, console)
+    assert asked == ["02"]
+    assert "sub-01: left alone: another run works on it (process " in console.export_text()
+    assert read_record(options.output_dir, "01").status == "not started"
+    assert read_record(options.output_dir, "02").status == "failed"
+
+
+def test_two_outputs_do_not_share_the_work_of_a_participant_at_once(
+    options, people, asked, monkeypatch
+):
+    monkeypatch.setattr(execution, "run_graph", lambda *_: None)
+    other = replace(options, output_dir=options.output_dir.with_name("other"))
+    with locked(execution.participant_work("02", other).with_name("sub_02_wf.lock")):
+        run_images(people, study_of(options), options, CONSOLE)
+    assert asked == ["01"]
+
+
+def test_whoever_was_finished_meanwhile_is_not_run_again(options, people, asked, monkeypatch):
+    monkeypatch.setattr(execution, "run_graph", lambda *_: None)
+    monkeypatch.setattr(execution, "is_done", lambda participant, _: participant.label == "01")
+    run_images(people, study_of(options), options, CONSOLE)
+    assert asked == ["02"]
+
+
+def test_a_signal_is_written_into_the_records_of_all_who_were_not_finished(
+    options, people, asked, monkeypatch
+):
+    monkeypatch.setattr(execution, "run_graph", stop)
+    found = [Failure("n4", "ToolError", "too dark", "")]
+    monkeypatch.setattr(
+        execution, "read_failures", lambda folder: list(found) if "sub-02" in str(folder) else []
+    )
+    with pytest.raises(Stopped):
+        run_images(people, study_of(options), options, CONSOLE)
+    text = "stopped by signal TERM; run the same command again"
+    first, second = (read_record(options.output_dir, label) for label in ("01", "02"))
+    assert (first.status, first.causes, first.exit_code) == ("failed", (text,), 1)
+    assert second.causes == ("n4: too dark", text)

@@ -1,5 +1,9 @@
 """Running nodes: failures stay with their participant, also when a worker is killed."""
 
+import multiprocessing
+import os
+import signal
+
 import pytest
 from nipype.pipeline.engine import MapNode, Node, Workflow
 from nodes import Step
@@ -7,6 +11,7 @@ from rich.console import Console
 
 from workflows.failures import read_failures
 from workflows.plugin import LocalPlugin
+from workflows.processes import Stopped, stopping_on_signals
 from workflows.progress import NodeProgress
 
 
@@ -87,3 +92,21 @@ def test_a_step_that_only_died_with_another_one_is_tried_again(tmp_path):
             workflow.run(plugin=LocalPlugin({"n_procs": 2}, progress))
         assert progress.failed == {"sub-01"}
     assert finished == ["sub-02"]
+
+
+def test_no_worker_is_left_when_a_signal_stops_the_run(tmp_path):
+    workflow = two_participants(tmp_path, ("wait", "live"))
+
+    def stop_when_it_waits(node, status):
+        if node.name == "first" and status == "start":
+            signal.setitimer(signal.ITIMER_REAL, 3)
+
+    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    others = set(multiprocessing.active_children())
+    try:
+        with pytest.raises(Stopped, match="TERM"), stopping_on_signals():
+            workflow.run(plugin=LocalPlugin({"n_procs": 1}, stop_when_it_waits))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert set(multiprocessing.active_children()) <= others
+    assert not list((tmp_path / "crash").glob("*"))

@@ -15,7 +15,16 @@ from configs.settings import (
     TaskSettings,
 )
 from workflows.failures import Failure
-from workflows.records import Record, fingerprint, forget_record, read_record, write_record
+from workflows.locks import locked
+from workflows.records import (
+    Record,
+    fingerprint,
+    forget_record,
+    is_running,
+    lock_file,
+    read_record,
+    write_record,
+)
 
 LEDGER = pd.DataFrame(
     {
@@ -132,3 +141,12 @@ def test_a_damaged_record_counts_as_not_started(tmp_path):
     write_record(tmp_path, "01", "print", [])
     (tmp_path / "logs" / "sub-01" / "status.json").write_text("{", encoding="utf-8")
     assert read_record(tmp_path, "01") == Record("not started")
+
+
+def test_a_participant_is_running_while_somebody_holds_the_lock(tmp_path):
+    assert lock_file(tmp_path, "01") == tmp_path / "logs" / "sub-01" / "lock"
+    assert not is_running(tmp_path, "01")
+    with locked(lock_file(tmp_path, "01")):
+        assert is_running(tmp_path, "01")
+        assert not is_running(tmp_path, "02")
+    assert not is_running(tmp_path, "01")

@@ -35,9 +35,7 @@ def run_engine(module: str, arguments: list[str], cwd: Path) -> None:
         holds its last lines.
     """
     command = [sys.executable, "-m", module, *arguments]
-    child = subprocess.run(  # noqa: S603 - our own module, no shell
-        command, cwd=cwd, env=_environment(), capture_output=True, text=True, errors="replace"
-    )
+    child = _run(command, cwd)
     if child.returncode == 0:
         return
     raise ToolError(
@@ -46,6 +44,24 @@ def run_engine(module: str, arguments: list[str], cwd: Path) -> None:
         "Look at the input images named above; to see it again run: "
         f"cd {shlex.quote(str(cwd))} && {shlex.join(command)}"
     )
+
+
+def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a child that dies with this process: its input is a pipe that only we hold open."""
+    read_end, write_end = os.pipe()
+    try:
+        return subprocess.run(  # noqa: S603 - our own module, no shell
+            command,
+            cwd=cwd,
+            env=_environment(),
+            stdin=read_end,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+    finally:
+        for descriptor in (read_end, write_end):
+            os.close(descriptor)
 
 
 def _environment() -> dict[str, str]:

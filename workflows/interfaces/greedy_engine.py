@@ -5,6 +5,8 @@ import sys
 
 from picsl_greedy import Greedy3D
 
+from workflows.processes import die_with_pipe
+
 REPEATABLE = ["-threads", "1", "-seed", "1"]
 
 
@@ -14,4 +16,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    die_with_pipe(sys.stdin.fileno())
     main(sys.argv[1:])

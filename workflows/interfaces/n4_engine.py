@@ -1,8 +1,11 @@
 """Child process: bias field of one image by N4 (Tustison et al. 2010), inside a mask."""
 
 import argparse
+import sys
 
 import SimpleITK as sitk  # noqa: N813 - its usual name
+
+from workflows.processes import die_with_pipe
 
 # The fourth level is what takes out strong fields: three leave most of their size.
 LEVELS = [50, 50, 50, 50]
@@ -26,4 +29,5 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    die_with_pipe(sys.stdin.fileno())
     main()
