@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,6 +70,17 @@ def content_digest(path: Path) -> str:
     """SHA-256 of the content of a file, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def known_digest(path: Path) -> str:
+    """SHA-256 of the content of a file, read again only if its size or time changed."""
+    facts = path.stat()
+    return _digest_of(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest_of(path: Path, _size: int, _mtime_ns: int) -> str:
+    return content_digest(path)
 
 
 def write_text(text: str, path: Path) -> None:

@@ -6,13 +6,14 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 import yaml
 
-from bids_utils.derivatives import content_digest
+from bids_utils.derivatives import known_digest
 from bids_utils.errors import SettingsError
 from bids_utils.names import nearest, parse_name
 from configs.settings import AtlasSettings
@@ -147,10 +148,11 @@ def find_atlas(name: str, space_template: Path | None = None) -> Atlas:
 def atlas_digest(atlas: Atlas) -> str:
     """SHA-256 of all files that decide the labels: image, table, and brain of the space."""
     files = [atlas.file, atlas.labels_file, *filter(None, [atlas.brain_file])]
-    parts = [content_digest(file) for file in files]
+    parts = [known_digest(file) for file in files]
     return hashlib.sha256(" ".join([atlas.name, atlas.space, *parts]).encode()).hexdigest()
 
 
+@cache
 def _registry() -> Registry:
     return yaml.safe_load((FOLDER / "atlases.yaml").read_text(encoding="utf-8"))
 

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from bids_utils import derivatives
 from bids_utils.derivatives import (
     Generator,
+    content_digest,
+    known_digest,
     read_table,
     replaced_whole,
     source_address,
@@ -210,3 +213,13 @@ def test_a_reader_never_sees_a_half_written_file(tmp_path):
         write_text("new", path)
         assert reader.read() == "old"
     assert path.read_text() == "new"
+
+
+def test_a_known_digest_follows_the_content_of_the_file(tmp_path):
+    file = tmp_path / "atlas.tsv"
+    file.write_text("one", encoding="utf-8")
+    first = known_digest(file)
+    assert first == content_digest(file)
+    file.write_text("two", encoding="utf-8")
+    os.utime(file, ns=(1, 1))
+    assert known_digest(file) == content_digest(file) != first
