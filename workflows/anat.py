@@ -6,6 +6,12 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import MapNode, Node, Workflow
 
 from configs.settings import AnatSettings, Settings
+from workflows.interfaces.anat_columns import (
+    ANAT_QC_MEANINGS,
+    THICKNESS_MEANINGS,
+    TISSUE_MEANINGS,
+    VOLUME_MEANINGS,
+)
 from workflows.interfaces.atlas import AnatQuality, RegionVolumes, SessionView, TemplateAtlas
 from workflows.interfaces.deformation import RegionErrors, SessionDeformations
 from workflows.interfaces.registration import (
@@ -124,7 +130,8 @@ ANAT_OUTPUTS = (
         "anat",
         (("atlas", ATLAS), ("desc", "thickness")),
         "session",
-        "Mean cortical thickness (mm) of each region, number of lines across it.",
+        "Mean cortical thickness of each region.",
+        columns=THICKNESS_MEANINGS,
     ),
     Output(
         "template_thickness_file",
@@ -133,7 +140,15 @@ ANAT_OUTPUTS = (
         "anat",
         description="Cortical thickness of the template (mm), for looking.",
     ),
-    Output("anat_qc_file", "qc", ".tsv", "anat", (("desc", "anat"),)),
+    Output(
+        "anat_qc_file",
+        "qc",
+        ".tsv",
+        "anat",
+        (("desc", "anat"),),
+        description="Whether the anatomy of the participant can be trusted.",
+        columns=ANAT_QC_MEANINGS,
+    ),
     Output(
         "session_quality_files",
         "T1w",
@@ -197,11 +212,8 @@ ANAT_OUTPUTS = (
         "anat",
         (("atlas", ATLAS), ("desc", "volume")),
         "session",
-        "Each region. volume: grey matter of the session, all tissue of subcortical structures "
-        "(ml). deformation: tissue of the template times how much larger each place is in the "
-        "session (ml); more sensitive to change. "
-        "coverage: share of the region that was scanned. residual: what deformation and noise "
-        "leave unexplained (1 is noise alone). standard_error: of the column before it.",
+        "Size of each region.",
+        columns=VOLUME_MEANINGS,
     ),
     Output(
         "tissue_files",
@@ -210,8 +222,8 @@ ANAT_OUTPUTS = (
         "anat",
         (("desc", "tissue"),),
         "session",
-        "Grey matter, white matter, CSF, brain (grey and white) and lateral ventricles of the "
-        "session, brain mask of the template (ml).",
+        "Volumes of the tissues.",
+        columns=TISSUE_MEANINGS,
     ),
 )
 

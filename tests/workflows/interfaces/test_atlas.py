@@ -4,6 +4,7 @@ import pytest
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
+from workflows.interfaces.anat_columns import ANAT_QC_MEANINGS, VOLUME_MEANINGS
 from workflows.interfaces.atlas import AnatQuality, RegionVolumes, SessionView, TemplateAtlas
 from workflows.interfaces.volumes import load_labels, load_mask, save_volume
 
@@ -73,6 +74,7 @@ def test_each_region_has_a_row_with_ml_and_coverage(tmp_path):
         "min_coverage": 0.5,
     }
     found = read_table(tmp_path / run(RegionVolumes, tmp_path / "n", **inputs).out_file)
+    assert list(found) == list(VOLUME_MEANINGS)
     assert found["region"].tolist() == ["lh_b", "lh_e", "rh_x"]
     np.testing.assert_allclose(found["volume"], [0.8 * 0.0648, 1.1 * 0.036, np.nan])
     np.testing.assert_allclose(found["coverage"], [1, 0.66667, np.nan])
@@ -94,6 +96,7 @@ def test_quality_is_one_row(tmp_path):
     inputs = {"mask_file": write(tmp_path, "mask", mask), "mni_agreement": 0.7}
     inputs |= {"session2template_xfms": [str(tmp_path / "xfm.mat")] * 2, "noise": [9.0, 5.0, 4.0]}
     row = read_table(tmp_path / run(AnatQuality, tmp_path / "n", **inputs).out_file).iloc[0]
+    assert list(row.index) == list(ANAT_QC_MEANINGS)
     assert row["n_sessions"] == 2
     assert row["brain_ml"] == pytest.approx(4.0)
     assert row["resolution_mm"] == 2

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
+from workflows.interfaces.anat_columns import THICKNESS_MEANINGS
 from workflows.interfaces.thickness import (
     RegionThickness,
     SessionThickness,
@@ -76,7 +77,9 @@ def session_table(tmp_path, given):
         lengths = run(SessionThickness, tmp_path / "session", **inputs).lengths_file
         files |= {"lines_file": lines_file, "min_lines": 10, "min_coverage": 0.6}
         made = run(RegionThickness, tmp_path / "regions", lengths_files=[lengths], **files)
-        return read_table(tmp_path / made.out_files[0])
+        found = read_table(tmp_path / made.out_files[0])
+        assert list(found) == list(THICKNESS_MEANINGS)
+        return found
 
     return table
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bids_utils.derivatives import read_table
+from workflows.interfaces.anat_columns import TISSUE_MEANINGS
 from workflows.interfaces.tissue import (
     SessionNoise,
     SessionTissue,
@@ -83,6 +84,7 @@ def test_tissue_volumes_are_those_of_the_template_times_the_jacobian(tmp_path, b
     inputs["ventricles_prior_file"] = save_volume(expected_there, AFFINE, path)
     found = run(TissueVolumes, tmp_path / "node", mask_file=brain["mask"], **inputs)
     table = read_table(tmp_path / found.out_file).set_index("measure")["value"]
+    assert list(table.index) == list(TISSUE_MEANINGS["measure"]["Levels"])
     slab_ml = 16 * 16 * 0.008
     expected = {"gm_ml": 4, "wm_ml": 12, "csf_ml": 3, "icv_ml": 22}
     expected |= {"brain_ml": 16, "ventricles_ml": 2}
