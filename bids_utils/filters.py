@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from bids_utils.errors import SettingsError
+from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.names import ENTITY_ORDER, nearest, same_label, strip_label
+from bids_utils.plain_files import read_json
 
 ANY = "*"
 """A filter value: the entity must be there, with any label."""
@@ -97,14 +97,10 @@ def _fits(column: str, value: str, labels: tuple[str | None, ...]) -> bool:
 
 def _read_json(path: Path) -> dict[str, object]:
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise SettingsError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: the filter file cannot be read: {error}") from error
-    if not isinstance(raw, dict):
-        raise SettingsError(f'{path}: expected queries such as {{"t1w": {{"acquisition": null}}}}')
-    return raw
+        return read_json(path)
+    except DatasetError as error:
+        example = 'queries such as {"t1w": {"acquisition": null}}'
+        raise SettingsError(f"{error} (a filter file holds {example})") from error
 
 
 def _read_entity(path: Path, key: str, value: object) -> tuple[str, tuple[str | None, ...]]:

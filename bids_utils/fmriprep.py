@@ -20,7 +20,7 @@ from bids_utils.names import (
     strip_label,
     with_prefix,
 )
-from bids_utils.sidecars import read_json
+from bids_utils.plain_files import read_json
 
 RUN_KEYS = ("task", "acq", "ce", "rec", "dir", "run", "echo", "part")
 CONFOUNDS = ("timeseries", "regressors")

@@ -27,6 +27,7 @@ from bids_utils.names import (
     same_label,
     with_prefix,
 )
+from bids_utils.plain_files import read_utf8
 from bids_utils.sidecars import events_file, read_metadata, scanner_name
 
 FOUND, USED, EXCLUDED, MISSING = "found", "used", "excluded", "missing"
@@ -275,12 +276,8 @@ def check_confounds(bold: DerivedBold, n_volumes: int) -> None:
         It cannot be read, has another number of rows, or lacks the motion of the head.
     """
     path = bold.confounds_file
-    try:
-        with path.open(encoding="utf-8") as stream:
-            columns = stream.readline().rstrip("\r\n").split("\t")
-            n_rows = sum(1 for line in stream if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error}); copy it again") from error
+    header, *rows = read_utf8(path).split("\n")
+    columns, n_rows = header.split("\t"), sum(1 for line in rows if line.strip())
     if n_rows != n_volumes:
         raise DatasetError(
             f"{path}: {n_rows} rows, but {bold.file} has {n_volumes} volumes; they are not of the "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import folder_label, nearest, split_wide_column, strip_label
-from bids_utils.sidecars import read_json
+from bids_utils.plain_files import read_json
 from bids_utils.tables import read_text_table
 
 KEYS = ["participant_id", "session_id", "score"]

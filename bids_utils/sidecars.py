@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import BidsName, parse_name
+from bids_utils.plain_files import read_json
 
 SHARED = (".json", "_events.tsv")
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """Content of a JSON file that holds one object.
-
-    Raises
-    ------
-    DatasetError
-        The file cannot be read or is not JSON; the message names file and line.
-    """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        place = f"{path}, line {error.lineno}, column {error.colno}"
-        raise DatasetError(f"{place}: not JSON ({error.msg}); correct the file") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
-    if not isinstance(raw, dict):
-        raise DatasetError(f"{path}: expected an object {{...}}, found {type(raw).__name__}")
-    return raw
 
 
 def shared_names(folder: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from bids_utils.errors import SettingsError
-from bids_utils.sidecars import read_json
+from bids_utils.plain_files import read_json
 
 PREFIX = "trial_type."
 HRF_MODELS = ("spm", "spm + derivative", "glover", "glover + derivative")
@@ -73,8 +73,10 @@ def contrast_from_formula(name: str, formula: str) -> TaskContrast:
     try:
         tree = ast.parse(QUOTED.sub(placeholder, formula).strip(), mode="eval")
         terms = _linear(tree.body)
-    except (SyntaxError, ValueError, ZeroDivisionError) as error:
+    except (SyntaxError, ValueError, ArithmeticError) as error:
         raise _bad_formula(name, formula, str(error)) from error
+    except (RecursionError, MemoryError) as error:  # of the parser, whose stack is short
+        raise _bad_formula(name, f"{formula[:60]} ...", "it is far too long") from error
     if terms.get("", 0):
         raise _bad_formula(name, formula, "a number stands alone")
     names = {f"quoted_{i}_": text for i, text in enumerate(quoted)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pandas as pd
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import nearest
+from bids_utils.plain_files import read_utf8
 
 MISSING = frozenset({"", "n/a", "na", "nan"})
 """Cells without a value, compared in lower case; BIDS itself writes n/a."""
+
+MOST_COLUMNS = 10_000
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
@@ -39,22 +43,6 @@ def read_text_table(path: Path) -> pd.DataFrame:
             )
     rows = [[cell_value(cell) for cell in cells] for _, cells in lines[1:]]
     return pd.DataFrame(rows, columns=columns, dtype=object)
-
-
-def read_utf8(path: Path) -> str:
-    """Text of a file without its byte order mark.
-
-    Raises
-    ------
-    DatasetError
-        The file cannot be read or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def check_columns(
@@ -106,6 +94,11 @@ def _unquote(cell: str) -> str:
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
-    twice = {name for name in columns if columns.count(name) > 1}
+    if len(columns) > MOST_COLUMNS:
+        raise DatasetError(
+            f"{path}: {len(columns)} columns, more than {MOST_COLUMNS}; is it a table of people "
+            "or sessions? Remove those that are not needed"
+        )
+    twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise DatasetError(f"{path}: two columns are called {min(twice)!r}; rename one of them")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from bids_utils.errors import SettingsError
-from bids_utils.tables import MISSING, read_text_table, read_utf8
+from bids_utils.plain_files import read_utf8
+from bids_utils.tables import MISSING, read_text_table
 from configs.atlases import HOME_SPACE, Atlas, chosen_atlas
 from configs.settings import AtlasSettings
 

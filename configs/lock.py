@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from bids_utils.derivatives import content_digest, write_json
 from bids_utils.errors import DatasetError, SettingsError
+from bids_utils.plain_files import read_json
 from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import GroupSettings, Section, Settings
 
@@ -152,8 +155,8 @@ def read_lock(output_dir: Path) -> Lock | None:
     if not path.is_file():
         return None
     try:
-        return Lock(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return TypeAdapter(Lock).validate_python(read_json(path))
+    except ValidationError as error:
         raise DatasetError(
             f"{path}: not a lock of an analysis ({error}); restore the file as it was written"
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from bids_utils.errors import SettingsError
+from configs.plain_yaml import read_yaml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 CONTRAST_TOLERANCE = 1e-9
+MOST_SHOWN = 200
 STANDARD_MODELS = frozenset({"change", "baseline_adjusted", "mixed", "sensitivity"})
 
 
@@ -51,6 +53,9 @@ class Section(BaseModel):
     """A frozen group of settings that knows only its own keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Kind = TypeVar("Kind", bound=Section)
 
 
 Moment = Literal["before", "after"] | Annotated[int, Field(ge=1)]
@@ -429,18 +434,26 @@ def load_settings(path: Path | None) -> Settings:
         The file cannot be read, has an unknown key (the nearest one is named) or an
         impossible value.
     """
-    if path is None:
-        return Settings()
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: cannot be read as YAML: {error}") from error
+    return Settings() if path is None else read_sections(path, Settings)
+
+
+def read_sections(path: Path, kind: type[Kind]) -> Kind:
+    """Settings of one kind, such as those of a study, read from a YAML file.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, has an unknown key (the nearest one is named) or an
+        impossible value.
+    """
+    raw = read_yaml(path)
     if not isinstance(raw, dict | None):
-        raise SettingsError(f"{path}: expected sections such as 'sessions:', found {raw!r}")
+        first = next(iter(kind.model_fields))
+        raise SettingsError(f"{path}: expected sections such as '{first}:', found {_short(raw)}")
     try:
-        return Settings.model_validate(raw or {}, context={"folder": path.absolute().parent})
+        return kind.model_validate(raw or {}, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        lines = [_explain(item, kind) for item in error.errors()]
         raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
@@ -449,28 +462,34 @@ def dump_settings(settings: Settings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 
-def _explain(item: ErrorDetails) -> str:
+def _explain(item: ErrorDetails, kind: type[BaseModel]) -> str:
     """One line for a user: where, what was found, what is possible."""
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
         message = item["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(item["input"], dict) else f", found {item['input']!r}"
+        found = "" if isinstance(item["input"], dict) else f", found {_short(item['input'])}"
         return f"{place or 'settings'}: {message}{found}"
-    known = _known_keys(item["loc"][:-1])
+    known = _known_keys(item["loc"][:-1], kind)
     near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
     return f"{place}: unknown key; {hint}"
 
 
-def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+def _short(value: object) -> str:
+    """A value as it is written, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} ..."
+
+
+def _known_keys(path: tuple[int | str, ...], kind: type[BaseModel]) -> list[str]:
     """Keys of the section that `path` leads to; positions in a list are stepped over."""
-    section: type[BaseModel] = Settings
+    section = kind
     for part in path:
         if isinstance(part, str):
             annotation = section.model_fields[part].annotation
             section = next(
-                kind
-                for kind in (annotation, *get_args(annotation))
-                if isinstance(kind, type) and issubclass(kind, BaseModel)
+                one
+                for one in (annotation, *get_args(annotation))
+                if isinstance(one, type) and issubclass(one, BaseModel)
             )
     return list(section.model_fields)

@@ -10,9 +10,11 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from bids_utils.errors import DatasetError
+from bids_utils.plain_files import read_plain
 from bids_utils.readers.plain_xml import parse_xml
 
 ENDING = ".ptseries.nii"
+MOST_BYTES = 4 * 2**30
 HEADER_BYTES, EXTENSION_CODE = 540, 32
 PARCELS, SERIES = "CIFTI_INDEX_TYPE_PARCELS", "CIFTI_INDEX_TYPE_SERIES"
 KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
@@ -75,10 +77,7 @@ def cifti_series(path: Path) -> RegionSeries:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); {COPY}") from error
+    return read_plain(path, MOST_BYTES)
 
 
 def _header(path: Path, content: bytes) -> _Header:

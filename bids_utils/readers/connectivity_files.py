@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +12,15 @@ import pandas as pd
 
 from bids_utils.errors import DatasetError
 from bids_utils.names import parse_name
+from bids_utils.plain_files import read_first_line, read_json, read_utf8
 from bids_utils.readers.cifti import ENDING as CIFTI
 from bids_utils.readers.cifti import RegionSeries, cifti_regions, cifti_series
-from bids_utils.sidecars import read_json
 
 INDEX_NAMES = ("Node", "node", "")
 STATISTICS = ("stat", "meas", "measure")
 LARGEST_R = 1.0 + 1e-6
 FEWEST_VOLUMES = 4
+MOST_REGIONS = 100_000
 ASYMMETRY = 1e-4
 REPEAT = "run this scan again or copy the file again"
 SECONDS_PER_MINUTE = 60.0
@@ -46,16 +49,12 @@ def file_regions(path: Path) -> tuple[str, ...]:
     """
     if path.name.endswith(CIFTI):
         return cifti_regions(path)
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            header = [cell.strip() for cell in stream.readline().rstrip("\r\n").split("\t")]
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); {REPEAT}") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text ({error}); {REPEAT}") from error
+    header = [cell.strip() for cell in read_first_line(path).split("\t")]
     regions = header[1:] if header[0] in INDEX_NAMES else header
+    if len(regions) > MOST_REGIONS:
+        raise DatasetError(f"{path}: {len(regions)} columns, more than any atlas has regions")
     if len(set(regions)) < len(regions):
-        twice = next(name for name in regions if regions.count(name) > 1)
+        twice = next(name for name, count in Counter(regions).items() if count > 1)
         raise DatasetError(f"{path}: two columns are called {twice!r}; {REPEAT}")
     if len(regions) < 2:
         raise DatasetError(
@@ -167,8 +166,9 @@ def _checked(path: Path, matrix: np.ndarray) -> np.ndarray:
 
 def _table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, sep="\t", na_values=["n/a", "nan", "NaN"], encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        text = io.StringIO(read_utf8(path))
+        return pd.read_csv(text, sep="\t", na_values=["n/a", "nan", "NaN"])
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise DatasetError(
             f"{path}: not a table of tab-separated cells ({reason}); {REPEAT}"
@@ -178,7 +178,7 @@ def _table(path: Path) -> pd.DataFrame:
 def _numbers(path: Path, table: pd.DataFrame) -> np.ndarray:
     try:
         return table.to_numpy(dtype=float)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DatasetError(f"{path}: a cell is not a number ({error}); {REPEAT}") from error
 
 
@@ -196,8 +196,8 @@ def _volumes_beside(path: Path) -> float:
         text = "_".join(f"{key}-{label}" for key, label in pairs)
         series = path.with_name(f"{text}_timeseries.tsv")
         if series.is_file():
-            with series.open(encoding="utf-8") as stream:
-                return float(sum(1 for line in stream if line.strip()) - 1)
+            lines = read_utf8(series).split("\n")
+            return float(sum(1 for line in lines if line.strip()) - 1)
     return float("nan")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bids_utils.errors import DatasetError
+from bids_utils.plain_files import read_json
 from bids_utils.readers.long_table import long_table
 from bids_utils.readers.records import (
     SOFTWARE_COLUMNS,
@@ -25,7 +26,6 @@ from bids_utils.readers.records import (
 from bids_utils.readers.run_means import BOLD, modality_names, weighted_mean
 from bids_utils.readers.scan_names import ScanName, name_problem, scan_name
 from bids_utils.readers.separated import number_columns, read_separated
-from bids_utils.sidecars import read_json
 
 SUFFIXES = ("T1w", BOLD)
 OWN_NAMES = {"fd_mean": ("fd_mean", "mm"), "tsnr": ("tsnr", "ratio")}

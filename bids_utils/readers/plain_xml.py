@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from bids_utils.errors import DatasetError
+from bids_utils.plain_files import read_plain
 
 
 class _DocumentTypeError(ValueError):
@@ -22,10 +23,7 @@ def read_xml(path: Path) -> Element:
         The file cannot be read, is cut off or not XML, or has a document type declaration
         (which could define entities).
     """
-    try:
-        return parse_xml(path.read_bytes(), path)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
+    return parse_xml(read_plain(path), path)
 
 
 def parse_xml(content: bytes, path: Path) -> Element:

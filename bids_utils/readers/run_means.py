@@ -28,7 +28,8 @@ def weighted_mean(runs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     weights : np.ndarray, shape (n_runs,)
         Such as numbers of volumes; where one is not known all runs count the same.
     """
-    weights = weights if np.all(weights > 0) else np.ones(len(runs))
+    known = np.isfinite(weights) & (weights > 0)
+    weights = weights if known.all() else np.ones(len(runs))
     shares = np.isfinite(runs) * weights.reshape(-1, *[1] * (runs.ndim - 1))
     total = shares.sum(axis=0)
     return (np.where(np.isfinite(runs), runs, 0.0) * shares).sum(axis=0) / np.where(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bids_utils.errors import DatasetError
-from bids_utils.tables import cell_value, read_utf8
+from bids_utils.plain_files import read_utf8
+from bids_utils.tables import cell_value
 
 SEPARATORS = ("\t", ";", ",")
 SHOWN = 5
@@ -28,9 +30,14 @@ def read_separated(path: Path) -> pd.DataFrame:
     """
     text = read_utf8(path)
     separator = _separator(path, text)
-    lines = [line for line in csv.reader(text.splitlines(), delimiter=separator)]
+    try:
+        lines = list(csv.reader(text.splitlines(), delimiter=separator))
+    except csv.Error as error:
+        raise DatasetError(
+            f"{path}: not a table ({error}); is a quotation mark open, or is it not a text file?"
+        ) from error
     header = [cell.strip() for cell in lines[0]]
-    twice = [name for name in header if header.count(name) > 1]
+    twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DatasetError(f"{path}: two columns are called {twice[0]!r}; rename one of them")
     rows = {number: line for number, line in enumerate(lines[1:], start=2) if any(line)}
@@ -50,7 +57,7 @@ def number_columns(path: Path, table: pd.DataFrame, columns: list[str]) -> np.nd
         A cell is not a number (a decimal comma is named as such), or is infinite.
     """
     values = table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    wrong = (np.isnan(values) & table[columns].notna().to_numpy()) | np.isinf(values)
+    wrong = (np.isnan(values) & table[columns].notna().to_numpy(dtype=bool)) | np.isinf(values)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         cell = str(table[columns].iloc[row, column])

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.names import nearest
+from bids_utils.plain_files import read_json
 from bids_utils.readers.cat12 import read_cat12
 from bids_utils.readers.freesurfer import read_freesurfer
 from bids_utils.readers.matrices import read_matrices
 from bids_utils.readers.measure_table import read_measure_table
 from bids_utils.readers.mriqc import read_mriqc
 from bids_utils.readers.records import MeasureSource, SourceRequest
-from bids_utils.sidecars import read_json
 
 Reader = Callable[[Path, SourceRequest, str], MeasureSource]
 READERS: dict[str, Reader] = {

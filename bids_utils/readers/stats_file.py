@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_utils.errors import DatasetError
+from bids_utils.plain_files import read_plain
 
 REPEAT = "copy it again, or run this step of the tool again"
 VERSION_KEYS = ("cvs_version", "FastSurfer_version")
@@ -44,10 +45,7 @@ def read_stats(path: Path, wanted: tuple[str, ...]) -> StatsFile:
         The file cannot be read, has no header of columns, lacks a column, is cut off, holds
         text instead of numbers, or names a region twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); {REPEAT}") from error
+    lines = read_plain(path).decode("utf-8", errors="replace").split("\n")
     header = [line for line in lines if line.startswith("#")]
     titles = _titles(path, header, wanted)
     rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]

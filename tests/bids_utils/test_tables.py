@@ -48,3 +48,10 @@ def test_other_encodings_and_missing_files_are_refused(tmp_path):
         read_text_table(write(tmp_path / "a.tsv", "id\tsite\n01\tZürich\n", "latin-1"))
     with pytest.raises(DatasetError, match=r"none\.tsv: cannot be read: No such file"):
         read_text_table(tmp_path / "none.tsv")
+
+
+def test_a_table_with_a_million_columns_is_refused_at_once(tmp_path):
+    path = tmp_path / "wide.tsv"
+    path.write_text("\t".join(f"c{place}" for place in range(10**6)))
+    with pytest.raises(DatasetError, match="wide.tsv: 1000000 columns, more than 10000"):
+        read_text_table(path)

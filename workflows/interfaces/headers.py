@@ -8,17 +8,16 @@ import nibabel as nib
 import numpy as np
 
 from bids_utils.plan import ImageFacts
-from workflows.interfaces.volumes import UNREADABLE
+from workflows.interfaces.volumes import UNREADABLE, size_problem
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 
 
 def read_image_facts(path: Path) -> ImageFacts:
     """Shape, voxel size (mm) and repetition time (s) of an image, or why it cannot be used."""
-    if not path.is_file():
-        return ImageFacts(problem="the file is missing (a broken link?)")
-    if path.stat().st_size == 0:
-        return ImageFacts(problem="the file is empty")
+    problem = _file_problem(path)
+    if problem:
+        return ImageFacts(problem=problem)
     try:
         image = nib.load(path)
     except UNREADABLE as error:
@@ -31,6 +30,17 @@ def read_image_facts(path: Path) -> ImageFacts:
         return ImageFacts(shape, problem="the affine in the header cannot be inverted")
     sizes = tuple(float(size) for size in nib.affines.voxel_sizes(affine))
     return ImageFacts(shape, sizes, _repetition_time_s(image.header, shape))
+
+
+def _file_problem(path: Path) -> str:
+    if not path.is_file():
+        return "the file is missing (a broken link?)"
+    if path.stat().st_size == 0:
+        return "the file is empty"
+    try:
+        return size_problem(path)
+    except UNREADABLE as error:
+        return f"the header cannot be read: {error}"
 
 
 def _repetition_time_s(header: nib.Nifti1Header, shape: tuple[int, ...]) -> float | None:

@@ -9,7 +9,7 @@ import pytest
 
 from bids_utils.derivatives import read_table
 from bids_utils.errors import DatasetError, ToolError
-from bids_utils.sidecars import read_json
+from bids_utils.plain_files import read_json
 from workflows.interfaces.fmriprep import BrainTissues, TakeConfounds, TakeSeries, brain_box
 
 AFFINE = np.array([[-4.0, 0, 0, 44], [0, 4, 0, -52], [0, 0, 4, -40], [0, 0, 0, 1]])
