@@ -11,9 +11,10 @@ import pandas as pd
 from bids_utils.errors import DatasetError
 from bids_utils.names import folder_label, nearest, split_wide_column, strip_label
 from bids_utils.plain_files import read_json
-from bids_utils.tables import read_text_table
+from bids_utils.tables import in_label_order, read_text_table
 
 KEYS = ["participant_id", "session_id", "score"]
+LABELS = ("participant_id", "session_id")
 NOT_SCORES = ("participant_id", "session_id", "acq_time")
 MARKS = "_.-"
 """What may stand between a score and a session known, as in ``BDI_pre`` or ``bdi.pre``."""
@@ -49,7 +50,7 @@ class ScoreIntake:
 
 
 def read_participants(bids_dir: Path) -> pd.DataFrame:
-    """People of ``participants.tsv``, one row each, labels (without ``sub-``) as index.
+    """People of ``participants.tsv``, one row each, labels (without ``sub-``) as sorted index.
 
     A column in which at least half of the values are numbers is numeric, and text in it
     becomes NaN. All others are text, and so are codes: columns with `Levels` in
@@ -100,7 +101,8 @@ def read_scores(
     DataFrame
         participant_id and session_id (without prefix; NaN if a score belongs to no session),
         score, value (NaN if missing or not usable), problem (empty, or why a value is not
-        usable: text instead of a number, two different values). Sorted as the files are.
+        usable: text instead of a number, two different values). In the order of the files, in
+        each in that of the labels, whatever the order of its rows.
 
     Raises
     ------
@@ -212,7 +214,7 @@ def _read_people(path: Path) -> pd.DataFrame:
         )
     table = table[table["participant_id"].notna()]
     labels = table["participant_id"].map(lambda text: strip_label(text, "sub"))
-    return table.assign(participant_id=labels).reset_index(drop=True)
+    return in_label_order(table.assign(participant_id=labels), LABELS)
 
 
 def _numeric_columns(bids_dir: Path, table: pd.DataFrame) -> list[str]:
@@ -371,7 +373,7 @@ def _score_tables(bids_dir: Path) -> tuple[list[tuple[Path, pd.DataFrame]], list
             tables.append((path, table))
         elif "session_id" in table:
             label = folder_label(path.parent.name, "sub")
-            tables.append((path, table.assign(participant_id=label)))
+            tables.append((path, in_label_order(table.assign(participant_id=label), LABELS)))
     return tables, problems
 
 

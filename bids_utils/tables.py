@@ -102,3 +102,13 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise DatasetError(f"{path}: two columns are called {min(twice)!r}; rename one of them")
+
+
+def in_label_order(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Rows in the text order of those label columns that are there, numbered anew.
+
+    Sums depend on the order of their numbers in the last digit, and random draws on the place of a
+    row: with this one order the rows of a file can be in any. It says nothing about time.
+    """
+    known = [label for label in labels if label in table]
+    return table.sort_values(known, kind="stable", ignore_index=True) if known else table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from bids_utils.readers.records import (
     counted,
 )
 from bids_utils.readers.separated import not_a_number, number_columns, read_separated
+from bids_utils.tables import in_label_order
 
 NEEDED = ("participant_id", "session_id", "measure", "region", "value")
 OPTIONAL = {"modality": "other", "atlas": "", "unit": ""}
@@ -100,6 +102,7 @@ def read_measure_table(path: Path, request: SourceRequest, name: str = "table") 
         blocks, more = freesurfer_blocks(path, table, request)
     else:
         blocks, more = _wide(path, table, request)
+    blocks = sorted(blocks, key=attrgetter("scan"))
     measures, odd = long_table(blocks, [block.scan for block in blocks], request, path)
     if measures.empty:
         raise DatasetError(f"{path}: there are no rows that are wanted; {KINDS}")
@@ -128,7 +131,8 @@ def _long(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     )
     repeated = table.duplicated(IDENTITY, keep=False)
     _refuse(path, table, repeated, "several rows have the same " + ", ".join(IDENTITY))
-    return table[MEASURE_COLUMNS].astype(dict.fromkeys([*IDENTITY, "unit", "qc"], object))
+    table = in_label_order(table[MEASURE_COLUMNS], IDENTITY)
+    return table.astype(dict.fromkeys([*IDENTITY, "unit", "qc"], object))
 
 
 def _numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:

@@ -290,3 +290,24 @@ def test_a_real_trial_is_taken_in_with_its_ranges(shared_dir):
     wrong = take_in_scores(root, [ScoreRule("BDI", 0, 21)], ["pre", "post"])
     assert len(wrong.problems) > 5
     assert "outside of the scale (0 to 21)" in wrong.problems[0]
+
+
+def test_the_order_of_the_rows_decides_nothing(make_dataset):
+    people = ["sub-03\t30", "sub-01\t20", "sub-02\t40"]
+    scores = [
+        "sub-02\tses-pre\t4",
+        "sub-01\tses-pre\t1",
+        "sub-02\tses-post\t3",
+        "sub-01\tses-post\t2",
+    ]
+    found = []
+    for step in (1, -1):
+        files = {
+            "participants.tsv": "\n".join(["participant_id\tage", *people[::step]]) + "\n",
+            "phenotype/bdi.tsv": "\n".join(["participant_id\tsession_id\tBDI", *scores[::step]]),
+        }
+        root = make_dataset(files)
+        found.append(
+            (read_participants(root)["age"].to_dict(), read_scores(root)["value"].tolist())
+        )
+    assert found[0] == found[1] == ({"01": 20, "02": 40, "03": 30}, [2, 1, 3, 4])

@@ -1,6 +1,7 @@
 """Tables of measures that were made elsewhere."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bids_utils.errors import DatasetError
@@ -29,9 +30,9 @@ def cells(source):
 def test_labels_are_taken_with_or_without_prefix_and_missing_values_stay(write_lines):
     table = read_measures(write_lines(HEADER, *ROWS))
     assert table["participant_id"].tolist() == ["01", "01"]
-    assert table["session_id"].tolist() == ["pre", "post"]
+    assert table["session_id"].tolist() == ["post", "pre"]
     assert table["modality"].tolist() == ["other", "other"]
-    assert table["qc"].tolist() == ["ok", "missing"]
+    assert table["qc"].tolist() == ["missing", "ok"]
 
 
 def test_the_standard_error_of_a_value_is_taken_where_a_table_has_it(write_lines):
@@ -39,7 +40,7 @@ def test_the_standard_error_of_a_value_is_taken_where_a_table_has_it(write_lines
     assert without["standard_error"].isna().all()
     rows = (f"{ROWS[0]}\t0.2", f"{ROWS[1]}\tn/a")
     table = read_measures(write_lines(f"{HEADER}\tstandard_error", *rows))
-    np.testing.assert_array_equal(table["standard_error"], [0.2, np.nan])
+    np.testing.assert_array_equal(table["standard_error"], [np.nan, 0.2])
 
 
 ERRORS = [
@@ -78,7 +79,7 @@ def test_empty_lines_do_not_shift_the_lines_that_are_told(write_lines):
 def test_commas_and_semicolons_separate_too(mark, write_lines):
     lines = [line.replace("\t", mark) for line in (HEADER, *ROWS)]
     source = read_measure_table(write_lines(*lines, name="m.csv"), ALL)
-    assert source.measures["value"].iloc[0] == 4
+    assert source.measures["value"].iloc[1] == 4
     assert "participant_id: the prefix stands there twice (sub-sub-01)" in texts(source)
 
 
@@ -96,12 +97,12 @@ def test_a_wide_table_has_a_row_per_session_and_a_column_per_region(write_lines)
         name="study_thickness.csv",
     )
     source = read_measure_table(path, ALL)
-    assert cells(source)[:3] == [
+    assert cells(source)[0] == ["01", "post", "lh_cuneus", 2.3]
+    assert np.isnan(cells(source)[1][3])
+    assert cells(source)[2:] == [
         ["01", "pre", "lh_cuneus", 2.1],
         ["01", "pre", "rh_cuneus", 2.2],
-        ["01", "post", "lh_cuneus", 2.3],
     ]
-    assert np.isnan(cells(source)[3][3])
     assert set(source.measures["measure"] + source.measures["unit"]) == {"thicknessmm"}
     assert "columns that are not regions are left out: age, diagnosis" in texts(source)
 
@@ -115,9 +116,9 @@ def test_sessions_in_the_names_of_columns_become_rows(write_lines):
     )
     source = read_measure_table(path, SourceRequest(measure="volume", unit="mm3"))
     assert cells(source) == [
+        ["01", "post", "Left-Hippocampus", 4100],
         ["01", "pre", "Left-Hippocampus", 4000],
         ["02", "pre", "Left-Hippocampus", 3900],
-        ["01", "post", "Left-Hippocampus", 4100],
     ]
     assert "columns without a session are left out: age" in texts(source)
 
@@ -165,3 +166,12 @@ def test_only_what_is_wanted_stays(write_lines):
     path = write_lines(HEADER, *ROWS)
     source = read_measure_table(path, SourceRequest(sessions=("post",)))
     assert source.measures["session_id"].tolist() == ["post"]
+
+
+def test_the_order_of_the_rows_of_a_table_decides_nothing(write_lines):
+    rows = [f"{who}\t{when}\tvolume\t{region}\t{number}\tml" for number, (who, when, region) in
+            enumerate([("02", "pre", "b"), ("01", "post", "b"), ("01", "pre", "a"),
+                       ("01", "pre", "b"), ("02", "post", "a")])]  # fmt: skip
+    table = read_measures(write_lines(HEADER, *rows))
+    pd.testing.assert_frame_equal(read_measures(write_lines(HEADER, *rows[::-1])), table)
+    assert table["value"].tolist() == [1, 2, 3, 4, 0]
