@@ -15,11 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import pandas as pd
 
 from bids_utils.errors import DatasetError, ToolError
+from bids_utils.plain_text import without_formula
 from bids_utils.sidecars import read_json
 
 BIDS_VERSION = "1.10.0"
@@ -116,7 +118,8 @@ def write_table(
     Parameters
     ----------
     table : DataFrame
-        The index is not written. Line ends and tabs in text become spaces.
+        The index is not written. Line ends and tabs in text become spaces; text of which a
+        spreadsheet would make a formula gets an apostrophe before it.
     path : Path
         Ends in ``.tsv``.
     dictionary : mapping of column -> BIDS fields, optional
@@ -194,7 +197,8 @@ def write_dataset_description(
     generator : Generator
         Name, version and address of the program.
     links : mapping of name -> Path, optional
-        Other derivatives that were read; `bids:<name>:` addresses start there.
+        Other derivatives that were read; `bids:<name>:` addresses start there. Links are
+        relative to `output_dir`, so that both folders can be moved together.
 
     Raises
     ------
@@ -209,8 +213,8 @@ def write_dataset_description(
         "GeneratedBy": [
             {"Name": generator.name, "Version": generator.version, "CodeURL": generator.code_url}
         ],
-        "SourceDatasets": [_source(folder) for folder in sources.values()],
-        "DatasetLinks": {name: folder.resolve().as_uri() for name, folder in sources.items()},
+        "SourceDatasets": [_source(folder, output_dir) for folder in sources.values()],
+        "DatasetLinks": {name: _link(folder, output_dir) for name, folder in sources.items()},
     }
     write_json(description, output_dir / "dataset_description.json")
 
@@ -289,8 +293,14 @@ def _validator_errors(report: Mapping[str, object]) -> list[str]:
     return errors
 
 
-def _source(folder: Path) -> dict[str, str]:
-    source = {"URL": folder.resolve().as_uri()}
+def _link(folder: Path, output_dir: Path) -> str:
+    """Way from the derivative dataset to another one; it names nobody's home folder."""
+    way = os.path.relpath(folder.resolve(), output_dir.resolve())
+    return quote(Path(way).as_posix())
+
+
+def _source(folder: Path, output_dir: Path) -> dict[str, str]:
+    source = {"URL": _link(folder, output_dir)}
     path = folder / "dataset_description.json"
     doi = read_json(path).get("DatasetDOI") if path.is_file() else None
     return {**source, "DOI": doi} if isinstance(doi, str) else source
@@ -303,7 +313,7 @@ def _cells(column: pd.Series) -> pd.Series:
 
 
 def _one_line(cell: str) -> str | None:
-    return " ".join(cell.split()) or None
+    return without_formula(" ".join(cell.split())) or None
 
 
 def _is_text(name: str, text_columns: Collection[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
@@ -27,6 +28,12 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 CONTRAST_TOLERANCE = 1e-9
 MOST_SHOWN = 200
+FILES = (
+    *(("sessions", "exclude"), ("atlas", "file"), ("atlas", "labels"), ("atlas", "space_template")),
+    *(("func", "tasks", "stats_model"), ("group", "rescan")),
+)
+"""Settings that name a file."""
+
 STANDARD_MODELS = frozenset({"change", "baseline_adjusted", "mixed", "sensitivity"})
 
 
@@ -37,7 +44,7 @@ def _beside_the_settings(path: Path, info: ValidationInfo) -> Path:
     except RuntimeError as error:
         raise ValueError("nobody here has this home folder; give the whole path") from error
     folder: Path | None = (info.context or {}).get("folder")
-    return folder / path if folder else path
+    return Path(os.path.normpath(folder / path)) if folder else path
 
 
 Strategy = Literal[
@@ -457,9 +464,30 @@ def read_sections(path: Path, kind: type[Kind]) -> Kind:
         raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
-def dump_settings(settings: Settings) -> str:
-    """YAML text of all settings, readable by `load_settings`."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+def dump_settings(settings: Settings, folder: Path | None = None) -> str:
+    """YAML text of all settings, readable by `load_settings`.
+
+    Parameters
+    ----------
+    settings : Settings
+    folder : Path, optional
+        Where the text will lie: files are named from there, and no home folder is told.
+    """
+    plain = settings.model_dump(mode="json")
+    for field in FILES if folder else ():
+        _name_from(plain, field, str(folder))
+    return yaml.safe_dump(plain, sort_keys=False)
+
+
+def _name_from(section: dict[str, object], field: tuple[str, ...], folder: str) -> None:
+    """Replace the name of a file by its way from a folder, in place."""
+    first, *rest = field
+    value = section[first]
+    if isinstance(value, str) and not rest:
+        section[first] = os.path.relpath(value, folder)
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, dict):
+            _name_from(part, tuple(rest), folder)
 
 
 def _explain(item: ErrorDetails, kind: type[BaseModel]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_utils.errors import PipelineError
+from bids_utils.plain_text import printable
 from workflows.processes import Stopped, stopping_on_signals
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ exit codes: 0 done; 1 failed; 2 usage or settings; 3 dataset; 4 a tool failed;
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code of one call of the command; a user's mistake is one message, a bug a traceback."""
     arguments = build_parser().parse_args(argv)
-    os.environ.setdefault("NO_ET", "1")
+    os.environ["NO_ET"] = "1"  # no question for a newer version of Nipype
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=_level(arguments))
     try:
         with stopping_on_signals():
             return run_level(arguments)
     except PipelineError as error:
-        sys.stderr.write(f"braindelta: {error}\n")
+        sys.stderr.write(f"braindelta: {printable(str(error))}\n")
         return error.exit_code
     except Stopped as stop:
         sys.stderr.write(f"braindelta: {stop} to go on\n")

@@ -59,7 +59,7 @@ def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | 
     links = trees | {f"{name}{place or ''}": path for place, (name, path) in enumerate(folders)}
     write_dataset_description(root, options.bids_dir, generator, links)
     write_bidsignore(root, IGNORED)
-    write_text(dump_settings(settings), root / "settings.yaml")
+    write_text(dump_settings(settings, root), root / "settings.yaml")
     named = tuple("a table" if name == "table" else name for name, _ in sources_of(options))
     sources = tuple(dict.fromkeys(named))
     provenance = Provenance(ledger is not None, sources, preprocessed=bool(trees))

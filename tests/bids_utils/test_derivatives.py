@@ -136,8 +136,8 @@ def test_the_description_names_program_and_sources(make_dataset, tmp_path):
         {"Name": "braindelta", "Version": "1.2.3", "CodeURL": "https://example.org/code"}
     ]
     assert content["SourceDatasets"] == [
-        {"URL": root.as_uri(), "DOI": "doi:10.18112/x"},
-        {"URL": (tmp_path / "fp").as_uri()},
+        {"URL": "../bids", "DOI": "doi:10.18112/x"},
+        {"URL": "../f%20p"},
     ]
     assert content["DatasetLinks"] == {"raw": root.as_uri(), "fmriprep": (tmp_path / "fp").as_uri()}
 
@@ -146,6 +146,14 @@ def test_sources_are_addresses_in_the_raw_dataset():
     path = Path("/data/bids/sub-01/anat/sub-01_T1w.nii.gz")
     expected = "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
     assert source_address(Path("/data/bids"), path) == expected
+
+
+def test_text_that_a_spreadsheet_would_calculate_is_written_as_text(tmp_path):
+    cells = ["=cmd|\x27 /C calc\x27!A0", "@SUM(A1)", "-2.5", "a=b"]
+    write_table(pd.DataFrame({"reason": cells, "value": [-1.5, 2, 3, 4]}), tmp_path / "a.tsv")
+    assert (tmp_path / "a.tsv").read_text() == (
+        "reason\tvalue\n\x27=cmd|\x27 /C calc\x27!A0\t-1.5\n\x27@SUM(A1)\t2.0\n-2.5\t3.0\na=b\t4.0\n"
+    )
 
 
 def test_ignored_patterns_are_written_a_line_each(tmp_path):

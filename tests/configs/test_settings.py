@@ -1,14 +1,15 @@
 """Settings: one YAML, frozen, with errors that name the place and a suggestion."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import configs
 from bids_utils.errors import SettingsError
-from configs.settings import Settings, dump_settings, load_settings
+from configs.settings import FILES, Settings, dump_settings, load_settings
 
 DEFAULT = Path(configs.__file__).parent / "default.yaml"
 
@@ -65,6 +66,35 @@ def test_a_list_of_exclusions_lies_beside_the_settings_and_stays_there_when_save
     assert load_settings(write(other, dump_settings(settings))) == settings
     full = load_settings(write(tmp_path, "sessions: {exclude: /lists/bad.tsv}"))
     assert full.sessions.exclude == Path("/lists/bad.tsv")
+
+
+def test_saved_settings_name_files_from_their_own_folder_and_tell_no_home(tmp_path):
+    text = """
+    sessions: {exclude: bad.tsv}
+    atlas: {name: A, file: a/b.nii, labels: a/b.tsv, space: S, space_template: a/c.nii}
+    func: {tasks: [{task: x, stats_model: m.json}, {task: y}]}
+    group: {rescan: ../r.tsv}
+    """
+    settings = load_settings(write(tmp_path, text))
+    other = tmp_path / "out"
+    other.mkdir()
+    saved = dump_settings(settings, other)
+    assert str(tmp_path) not in saved
+    assert load_settings(write(other, saved)) == settings
+
+
+def test_every_setting_that_is_a_file_is_known_as_one():
+    def files(section, start=()):
+        for name, field in section.model_fields.items():
+            parts = [field.annotation, *get_args(field.annotation)]
+            parts += [part for one in parts for part in get_args(one)]
+            for kind in {part for part in parts if isinstance(part, type)}:
+                if issubclass(kind, BaseModel):
+                    yield from files(kind, (*start, name))
+                elif kind is Path:
+                    yield (*start, name)
+
+    assert set(files(Settings)) == set(FILES)
 
 
 @pytest.mark.parametrize(

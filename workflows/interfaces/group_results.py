@@ -138,7 +138,9 @@ def dataset_of(output_dir: Path) -> Path | None:
     path = output_dir / "dataset_description.json"
     links = read_json(path).get("DatasetLinks") if path.is_file() else None
     address = links.get("raw") if isinstance(links, dict) else None
-    return Path(unquote(urlparse(address).path)) if isinstance(address, str) else None
+    if not isinstance(address, str):
+        return None
+    return (output_dir / unquote(urlparse(address).path)).resolve()
 
 
 def read_cohort(results: GroupResults) -> Cohort | None:
