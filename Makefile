@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 DEMO ?= demo
 NPROCS ?= 2
 
-.PHONY: demo test slow lint clean
+.PHONY: demo test slow lint docs clean
 
 demo: $(VENV)/installed ## make a small trial with known truth and run it from images to report
 	$(BIN)/braindelta-demo $(DEMO) --nprocs $(NPROCS)
@@ -23,6 +23,9 @@ lint: $(VENV)/installed-test ## style, imports, types, spelling
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+docs: $(VENV)/installed-docs ## the documentation site, build/docs/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html docs build/docs
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -32,6 +35,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install -q -e .[test]
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install -q -e .[docs]
 	touch $@
 
 clean:
