@@ -12,7 +12,7 @@ from importlib.metadata import version
 import pandas as pd
 from rich.console import Console
 
-from bids_utils.derivatives import read_table, remove_leftovers, validate_bids, write_table
+from bids_utils.derivatives import read_table, validate_bids, write_table
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.exclusions import read_exclusions
 from bids_utils.filters import read_filters
@@ -23,7 +23,6 @@ from bids_utils.plan import (
     LEDGER_DICTIONARY,
     DerivedRequest,
     Plan,
-    ParticipantPlan,
     PlanRequest,
     make_plan,
 )
@@ -47,7 +46,6 @@ from workflows.execution import (
     run_graph,
     run_images,
     versioned,
-    participant_page,
     with_atlases,
 )
 from workflows.failures import read_failures
@@ -67,20 +65,12 @@ from workflows.options import (
 )
 from workflows.output_dataset import ledger_file, prepare_output
 from workflows.questions import session_moments
-from workflows.records import Record, is_running
+from workflows.records import (
+    Record,
+)
 from workflows.report import write_group_report, write_participant_report
 from workflows.saving import Study
-from workflows.seals import remove_unsealed
-from workflows.standing import Standing, standings
-from workflows.submit import (
-    SUBMIT_SCRIPT,
-    chosen_scheduler,
-    labels_to_submit,
-    open_jobs,
-    start_jobs,
-    write_jobs,
-)
-from workflows.tables import counts, plan_table, status_table
+from workflows.tables import plan_table, status_table
 from workflows.terminal import PlainConsole
 
 LOGGER = logging.getLogger(__name__)
@@ -203,7 +193,10 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     if todo and not options.reports_only:
         study = with_atlases(study, todo, options, console)
         run_images(todo, study, options, console)
-    write_pages(plan, list(plan.participants) if options.reports_only else todo, options)
+    for participant in plan.participants if options.reports_only else todo:
+        rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(participant.label, "sub")]
+        write_table(rows, ledger_file(options.output_dir, participant.label), LEDGER_DICTIONARY)
+        write_participant_report(options.output_dir, participant.label)
     records = current_records(plan, study)
     show_failures(records, console)
     return exit_code(records, plan, bool(todo))
@@ -213,22 +206,6 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
     """Measures, change, models and report of all participants that are there."""
     records: dict[str, Record] = {}
     ledger, intake = None, intake_of(options)
-def write_pages(plan: Plan, new: list[ParticipantPlan], options: Options) -> None:
-    """Write the pages of some participants and of those who have none.
-
-    Those whom another run works on get theirs from that run.
-    """
-    root = options.output_dir
-    for participant in plan.participants:
-        label = participant.label
-        is_there = participant_page(root, label).is_file()
-        if (is_there and participant not in new) or is_running(root, label):
-            continue
-        rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(label, "sub")]
-        write_table(rows, ledger_file(root, label), LEDGER_DICTIONARY)
-        write_participant_report(root, label)
-
-
     if intake.derivatives:
         plan = make_cohort_plan(options, settings)
         study = Study(options.bids_dir, options.output_dir, settings)
@@ -271,7 +248,6 @@ def write_group(
     if ledger is not None and not options.participant_label:
         flagged = flagged_ledger(ledger, options.output_dir / "group")
         write_table(flagged, options.output_dir / "ledger.tsv", LEDGER_DICTIONARY)
-    remove_leftovers(options.output_dir / "group")
     write_group_report(options.output_dir)
 
 
@@ -305,7 +281,6 @@ def run_models(options: Options, settings: Settings, how: tuple[Intake, Console]
     failures = read_failures(crash_dir)
     if failures:
         raise failures[0].as_error()
-    remove_unsealed(versioned(options.work_dir) / workflow.name)
 
 
 def run_status(options: Options, settings: Settings, console: Console) -> int:
