@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -32,6 +33,9 @@ VALIDATOR = "bids-validator-deno"
 VALIDATOR_FAILED = 16
 """Exit code of the validator when it ran and found errors."""
 
+TEMPORARY = ".tmp"
+"""Start of the name of a file that is being written."""
+
 
 @dataclass(frozen=True)
 class Generator:
@@ -46,17 +50,20 @@ class Generator:
 def replaced_whole(path: Path) -> Iterator[Path]:
     """Temporary path beside `path` that takes its place at the end, if nothing failed.
 
-    The temporary name is hidden and has the same extension. The folder is made if needed.
+    The temporary name is hidden and has the same extension. The folder is made if needed. The
+    content is on the disk before the name changes: after a loss of power there is the old
+    file or the new one.
 
     Raises
     ------
     DatasetError
         The folder cannot be written; a file that was there before is unharmed.
     """
-    temporary = path.with_name(f".tmp{uuid4().hex}_{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}_{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        _write_through(temporary)
         temporary.replace(path)
     except OSError as error:
         raise DatasetError(
@@ -66,6 +73,33 @@ def replaced_whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove files that a killed program was writing, in a folder nobody else writes to now.
+
+    Raises
+    ------
+    DatasetError
+        One of them cannot be removed.
+    """
+    for path in folder.rglob(f"{TEMPORARY}{'[0-9a-f]' * 32}_*"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be removed ({error.strerror})") from error
+
+
+def _write_through(path: Path) -> None:
+    """Wait until a file is on the disk, where the file system can say so."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def content_digest(path: Path) -> str:

@@ -33,15 +33,39 @@ DONE, FAILED, SOME_FAILED, NOTHING_TO_DO = 0, 1, 10, 11
 OUTDATED = "made with other settings, images or version, or incomplete; run the level participant"
 
 
-def missing_files(participant: ParticipantPlan, study: Study) -> list[Path]:
-    """Expected files of a participant that are not there."""
-    expected = expected_files(participant, study.settings)
-    return [file for file in expected if not (study.output_dir / file).is_file()]
+def missing_files(
+    participant: ParticipantPlan, study: Study, record: Record | None = None
+) -> list[Path]:
+    """Expected files of a participant that are not there, or not as a record says they were."""
+    noted = record.files if record else {}
+    missing = []
+    for file in expected_files(participant, study.settings):
+        own = {path: noted.get(path.as_posix()) for path in (file, file_sidecar(file))}
+        changed = [
+            path
+            for path, saved in own.items()
+            if saved is not None and not saved.is_still(study.output_dir / path)
+        ]
+        is_absent = own[file] is None and not (study.output_dir / file).is_file()
+        missing += [file] if is_absent else changed
+    return list(dict.fromkeys(missing))
+
+
+def saved_files(participant: ParticipantPlan, study: Study) -> list[Path]:
+    """Expected files of a participant that are there, and their sidecars."""
+    expected = list(expected_files(participant, study.settings))
+    named = dict.fromkeys([*expected, *map(file_sidecar, expected)])
+    return [file for file in named if (study.output_dir / file).is_file()]
+
+
+def file_sidecar(file: Path) -> Path:
+    """Where the JSON of a saved file is, if it has one."""
+    return file.with_name(f"{file.name.split('.')[0]}.json")
 
 
 def forget_results(participant: ParticipantPlan, study: Study) -> None:
     """Remove files of an older run, so that those that are there at the end are of this one."""
-    for file in expected_files(participant, study.settings):
+    for file in saved_files(participant, study):
         (study.output_dir / file).unlink(missing_ok=True)
 
 
@@ -49,7 +73,7 @@ def is_done(participant: ParticipantPlan, study: Study) -> bool:
     """Whether the same inputs and settings were processed before and all files are there."""
     record = read_record(study.output_dir, participant.label)
     same = record.fingerprint == fingerprint(participant, study.settings)
-    return record.status == "done" and same and not missing_files(participant, study)
+    return record.status == "done" and same and not missing_files(participant, study, record)
 
 
 def current_records(plan: Plan, study: Study) -> dict[str, Record]:
@@ -97,7 +121,7 @@ def unfinished_scans(
     is_current = record.fingerprint == fingerprint(participant, study.settings)
     reasons = {}
     for (session, modality, task), scan in scan_plans(participant).items():
-        missing = missing_files(scan, study)
+        missing = missing_files(scan, study, record)
         if is_current and not missing:
             continue
         causes = record.causes or ("not processed; run the level participant",)

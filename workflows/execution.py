@@ -7,20 +7,21 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from nipype.pipeline.engine import Workflow
 from rich.console import Console
 
+from bids_utils.derivatives import remove_leftovers
 from bids_utils.names import with_prefix
 from bids_utils.plan import (
     ParticipantPlan,
 )
 from configs.atlases import HOME_SPACE, chosen_atlas
 from workflows.atlas import standard_atlas
-from workflows.completion import forget_results, is_done, missing_files
+from workflows.completion import forget_results, is_done, missing_files, saved_files
 from workflows.failures import Failure, read_failures
 from workflows.fmriprep import space_atlas, used_spaces
 from workflows.locks import LockedError, locked
@@ -41,9 +42,11 @@ from workflows.records import (
     fingerprint,
     forget_record,
     lock_file,
+    record_file,
     write_record,
 )
 from workflows.saving import Study
+from workflows.seals import remove_unsealed
 
 LOGGER = logging.getLogger(__name__)
 
@@ -126,29 +129,59 @@ def run_free(todo: list[ParticipantPlan], study: Study, options: Options, consol
     workflow.config = execution_config(options, options.output_dir / "logs")
     running = {}
     for participant in todo:
-        crash_dir = crash_folder(options.output_dir, participant.label)
-        shutil.rmtree(crash_dir, ignore_errors=True)
-        forget_record(options.output_dir, participant.label)
-        forget_results(participant, study)
+        forget_run(participant, study, options)
         one = init_participant_wf(participant, study)
         workflow.add_nodes([one])
-        running[with_prefix(participant.label, "sub")] = participant
+        started = Started(participant, fingerprint(participant, study.settings))
+        running[with_prefix(participant.label, "sub")] = started
+        crash_dir = crash_folder(options.output_dir, participant.label)
         for name in one.list_node_names():
             one.get_node(name).config = execution_config(options, crash_dir)
 
     def close(title: str) -> None:
-        close_participant(running.pop(title), study, options)
+        close_participant(running[title], study, options)
+        del running[title]
 
-    titles = {participant_wf_name(p.label): title for title, p in running.items()}
+    titles = {participant_wf_name(one.participant.label): name for name, one in running.items()}
     try:
         if todo:
             run_graph(workflow, titles, (options, console), close)
     except Stopped as stop:
-        for participant in running.values():
-            stop_participant(participant, study, str(stop))
+        for started in running.values():
+            stop_participant(started, study, str(stop))
         raise
-    for participant in running.values():
-        stop_participant(participant, study)
+    for started in running.values():
+        stop_participant(started, study)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A participant who is worked on, and the fingerprint of the inputs when that began."""
+
+    participant: ParticipantPlan
+    fingerprint: str
+
+
+def forget_run(participant: ParticipantPlan, study: Study, options: Options) -> None:
+    """Say that a participant is not done, and remove what cannot be used of earlier runs.
+
+    These are results, the page, crash files, files that a killed run was writing, and steps that
+    are not whole.
+
+    Raises
+    ------
+    DatasetError
+        A folder cannot be written.
+    """
+    label, root = participant.label, options.output_dir
+    forget_record(root, label)
+    shutil.rmtree(crash_folder(root, label), ignore_errors=True)
+    forget_results(participant, study)
+    participant_page(root, label).unlink(missing_ok=True)
+    for folder in (root / with_prefix(label, "sub"), record_file(root, label).parent):
+        remove_leftovers(folder)
+    for folder in remove_unsealed(participant_work(label, options)):
+        LOGGER.info("%s: this step is not whole and runs again", folder)
 
 
 def run_graph(
@@ -187,25 +220,33 @@ def execution_config(options: Options, crash_dir: Path) -> dict[str, dict[str, s
     return {"execution": execution}
 
 
-def close_participant(participant: ParticipantPlan, study: Study, options: Options) -> None:
+def close_participant(started: Started, study: Study, options: Options) -> None:
     """Write that a participant came to the end: done only if each expected file is there."""
+    participant = started.participant
     missing = missing_files(participant, study)
+    files = saved_files(participant, study)
     cause = f"missing at the end: {', '.join(map(str, missing[:3]))} ...; run it again"
     failures = [Failure("saving", "ToolError", cause, "")] if missing else []
-    print_ = fingerprint(participant, study.settings)
-    record = write_record(study.output_dir, participant.label, print_, failures)
+    how = (started.fingerprint, failures, files)
+    record = write_record(study.output_dir, participant.label, *how)
     if options.clean_workdir and record.status == "done":
         shutil.rmtree(participant_work(participant.label, options))
 
 
-def stop_participant(participant: ParticipantPlan, study: Study, signal: str = "") -> None:
+def stop_participant(started: Started, study: Study, signal: str = "") -> None:
     """Write that a participant did not come to the end, and why: failures, or a signal."""
+    participant = started.participant
     failures = read_failures(crash_folder(study.output_dir, participant.label))
     if signal:
         failures.append(Failure("", "PipelineError", signal, ""))
     unfinished = Failure("run", "ToolError", "was not run to its end; run it again", "")
-    print_ = fingerprint(participant, study.settings)
-    write_record(study.output_dir, participant.label, print_, failures or [unfinished])
+    how = (started.fingerprint, failures or [unfinished], saved_files(participant, study))
+    write_record(study.output_dir, participant.label, *how)
+
+
+def participant_page(output_dir: Path, label: str) -> Path:
+    """Report on one participant."""
+    return output_dir / f"{with_prefix(label, 'sub')}.html"
 
 
 def participant_work(label: str, options: Options) -> Path:

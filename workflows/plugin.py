@@ -11,13 +11,12 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from traceback import format_exception
-from typing import TypedDict
 
-from nipype.interfaces.base.support import InterfaceResult
 from nipype.pipeline.engine import Node
-from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
 
 from workflows.processes import die_with_pipe, leave_signals_to_parent
+from workflows.seals import NodeResult, run_sealed
 
 KILLED = (
     "bids_utils.errors.ToolError: the process of this step was killed, most often because memory "
@@ -42,14 +41,6 @@ def start_worker(folder: str, level: int) -> None:
         die_with_pipe(parent.sentinel)
     process_initializer(folder)
     quiet_nipype(level)
-
-
-class NodeResult(TypedDict):
-    """What a worker sends back for one node."""
-
-    result: InterfaceResult | None
-    traceback: list[str] | None
-    taskid: int
 
 
 class LocalPlugin(MultiProcPlugin):
@@ -116,7 +107,7 @@ class LocalPlugin(MultiProcPlugin):
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
-        self._jobs[self._taskid] = partial(run_node, node, updatehash, self._taskid)
+        self._jobs[self._taskid] = partial(run_sealed, node, updatehash, self._taskid)
         try:
             self._submit(self._taskid, self.pool)
         except BrokenProcessPool:

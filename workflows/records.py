@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -22,13 +22,36 @@ Status = Literal["done", "failed", "not started"]
 
 
 @dataclass(frozen=True)
+class SavedFile:
+    """A file as it was when it was saved; a new time alone does not make it another one."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+    def is_still(self, file: Path) -> bool:
+        """Whether a file is this one; its content is read only if its time is another."""
+        try:
+            facts = file.stat()
+            if facts.st_size != self.size_bytes:
+                return False
+            return facts.st_mtime_ns == self.mtime_ns or content_digest(file) == self.sha256
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
 class Record:
-    """How the last run of a participant ended; `fingerprint` tells inputs and settings apart."""
+    """How the last run of a participant ended; `fingerprint` tells inputs and settings apart.
+
+    `files` are those it saved, by their path in the derivative dataset.
+    """
 
     status: Status
     fingerprint: str = ""
     causes: tuple[str, ...] = ()
     exit_code: int = 0
+    files: Mapping[str, SavedFile] = field(default_factory=dict)
 
 
 def record_file(output_dir: Path, participant: str) -> Path:
@@ -60,8 +83,9 @@ def read_record(output_dir: Path, participant: str) -> Record:
             content["fingerprint"],
             tuple(content["causes"]),
             content["exit_code"],
+            {name: SavedFile(**facts) for name, facts in content["files"].items()},
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Record("not started")
 
 
@@ -71,18 +95,32 @@ def forget_record(output_dir: Path, participant: str) -> None:
 
 
 def write_record(
-    output_dir: Path, participant: str, fingerprint: str, failures: Iterable[Failure]
+    output_dir: Path,
+    participant: str,
+    fingerprint: str,
+    failures: Iterable[Failure],
+    files: Iterable[Path] = (),
 ) -> Record:
-    """Write how a run ended: done without failures, else failed with their causes."""
+    """Write how a run ended: done without failures, else failed with their causes.
+
+    `files` are the paths in the derivative dataset that the run saved.
+    """
     found = list(failures)
     record = Record(
         "failed" if found else "done",
         fingerprint,
         tuple(failure.sentence for failure in found),
         found[0].exit_code if found else 0,
+        {file.as_posix(): saved_file(output_dir / file) for file in files},
     )
     write_json(asdict(record), record_file(output_dir, participant))
     return record
+
+
+def saved_file(file: Path) -> SavedFile:
+    """Size, time and digest of a file."""
+    facts = file.stat()
+    return SavedFile(facts.st_size, facts.st_mtime_ns, content_digest(file))
 
 
 def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
@@ -99,7 +137,7 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     for task in used["func"]["tasks"]:
         del task["stats_model"]
     files = [*input_files(participant), *_confounds_sidecars(participant)]
-    facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    facts = [(str(file), *_size_and_time(file)) for file in files]
     runs = [
         (
             run.entities,
@@ -110,6 +148,15 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     ]
     content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    """Size and time of a file; -1 where it cannot be seen (any more)."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _confounds_sidecars(participant: ParticipantPlan) -> list[Path]:

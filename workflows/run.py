@@ -12,7 +12,7 @@ from importlib.metadata import version
 import pandas as pd
 from rich.console import Console
 
-from bids_utils.derivatives import read_table, validate_bids, write_table
+from bids_utils.derivatives import read_table, remove_leftovers, validate_bids, write_table
 from bids_utils.errors import DatasetError, SettingsError
 from bids_utils.exclusions import read_exclusions
 from bids_utils.filters import read_filters
@@ -22,6 +22,7 @@ from bids_utils.names import with_prefix
 from bids_utils.plan import (
     LEDGER_DICTIONARY,
     DerivedRequest,
+    ParticipantPlan,
     Plan,
     PlanRequest,
     make_plan,
@@ -43,6 +44,7 @@ from workflows.compute.bold_checks import MIN_VOLUMES
 from workflows.execution import (
     execution_config,
     group_locks,
+    participant_page,
     run_graph,
     run_images,
     versioned,
@@ -65,11 +67,10 @@ from workflows.options import (
 )
 from workflows.output_dataset import ledger_file, prepare_output
 from workflows.questions import session_moments
-from workflows.records import (
-    Record,
-)
+from workflows.records import Record, is_running
 from workflows.report import write_group_report, write_participant_report
 from workflows.saving import Study
+from workflows.seals import remove_unsealed
 from workflows.tables import plan_table, status_table
 from workflows.terminal import PlainConsole
 
@@ -193,13 +194,26 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     if todo and not options.reports_only:
         study = with_atlases(study, todo, options, console)
         run_images(todo, study, options, console)
-    for participant in plan.participants if options.reports_only else todo:
-        rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(participant.label, "sub")]
-        write_table(rows, ledger_file(options.output_dir, participant.label), LEDGER_DICTIONARY)
-        write_participant_report(options.output_dir, participant.label)
+    write_pages(plan, list(plan.participants) if options.reports_only else todo, options)
     records = current_records(plan, study)
     show_failures(records, console)
     return exit_code(records, plan, bool(todo))
+
+
+def write_pages(plan: Plan, new: list[ParticipantPlan], options: Options) -> None:
+    """Write the pages of some participants and of those who have none.
+
+    Those whom another run works on get theirs from that run.
+    """
+    root = options.output_dir
+    for participant in plan.participants:
+        label = participant.label
+        is_there = participant_page(root, label).is_file()
+        if (is_there and participant not in new) or is_running(root, label):
+            continue
+        rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(label, "sub")]
+        write_table(rows, ledger_file(root, label), LEDGER_DICTIONARY)
+        write_participant_report(root, label)
 
 
 def run_group(options: Options, settings: Settings, console: Console) -> int:
@@ -243,6 +257,7 @@ def write_group(
     how: tuple[Intake, Console],
 ) -> None:
     """Run the group workflow and write its report; `ledger` without those who are not done."""
+    remove_leftovers(options.output_dir / "group")
     if not options.reports_only:
         run_models(options, settings, how)
     if ledger is not None and not options.participant_label:
@@ -276,6 +291,7 @@ def run_models(options: Options, settings: Settings, how: tuple[Intake, Console]
     intake, console = how
     workflow = init_group_wf(options.output_dir, options.bids_dir, intake, settings)
     workflow.base_dir = str(versioned(options.work_dir))
+    remove_unsealed(versioned(options.work_dir) / workflow.name)
     workflow.config = execution_config(options, crash_dir)
     run_graph(workflow, {workflow.name: "group"}, (options, console), LOGGER.info)
     failures = read_failures(crash_dir)

@@ -1,7 +1,9 @@
 import errno
 import json
 import os
+import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from bids_utils.derivatives import (
     content_digest,
     known_digest,
     read_table,
+    remove_leftovers,
     replaced_whole,
     source_address,
     validate_bids,
@@ -114,6 +117,50 @@ def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path):
     assert path.read_text() == "old"
 
 
+def test_the_content_is_on_the_disk_before_the_name_is_there(tmp_path, monkeypatch):
+    path, synced = tmp_path / "a.txt", []
+
+    def fsync(descriptor):
+        assert not path.exists()
+        synced.append(os.read(descriptor, 9))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text("new", path)
+    assert synced == [b"new"]
+
+
+@pytest.mark.parametrize(("number", "is_written"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_only_a_file_system_that_cannot_say_so_is_not_waited_for(
+    tmp_path, monkeypatch, number, is_written
+):
+    def fsync(_):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with suppress(DatasetError):
+        write_text("new", tmp_path / "a.txt")
+    assert [file.name for file in tmp_path.iterdir()] == (["a.txt"] if is_written else [])
+
+
+def test_only_what_a_killed_program_was_writing_is_removed(tmp_path):
+    (tmp_path / "anat").mkdir()
+    kept = [tmp_path / "anat" / "a.tsv", tmp_path / ".tmp_notes", tmp_path / ".tmp12_a.tsv"]
+    for file in kept:
+        file.touch()
+
+    def be_killed():
+        with replaced_whole(tmp_path / "anat" / "b.nii.gz") as temporary:
+            temporary.touch()
+            shutil.copyfile(temporary, f"{temporary}.gz")  # stays, as after a kill
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        be_killed()
+    assert len(list((tmp_path / "anat").iterdir())) == 2
+    remove_leftovers(tmp_path)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
+
+
 def test_a_folder_that_cannot_be_written_is_named(locked_folder):
     with pytest.raises(DatasetError, match="locked: a.json cannot be written .Permission denied"):
         write_json({}, locked_folder / "a.json")
@@ -128,7 +175,7 @@ def test_the_description_names_program_and_sources(make_dataset, tmp_path):
     root = make_dataset([], {"Name": "raw", "DatasetDOI": "doi:10.18112/x"})
     generator = Generator("braindelta", "1.2.3", "https://example.org/code")
     out = tmp_path / "out"
-    write_dataset_description(out, root, generator, {"fmriprep": tmp_path / "fp"})
+    write_dataset_description(out, root, generator, {"fmriprep": tmp_path / "f p"})
     content = json.loads((out / "dataset_description.json").read_text())
     assert content["DatasetType"] == "derivative"
     assert content["BIDSVersion"] == "1.10.0"
@@ -139,7 +186,7 @@ def test_the_description_names_program_and_sources(make_dataset, tmp_path):
         {"URL": "../bids", "DOI": "doi:10.18112/x"},
         {"URL": "../f%20p"},
     ]
-    assert content["DatasetLinks"] == {"raw": root.as_uri(), "fmriprep": (tmp_path / "fp").as_uri()}
+    assert content["DatasetLinks"] == {"raw": "../bids", "fmriprep": "../f%20p"}
 
 
 def test_sources_are_addresses_in_the_raw_dataset():

@@ -9,9 +9,18 @@ from bids_utils.plan import BoldRun, ParticipantPlan, Plan, SessionPlan
 from configs.settings import (
     Settings,
 )
-from workflows.completion import exit_code, forget_results, missing_files, without_unfinished
+from workflows.completion import (
+    exit_code,
+    file_sidecar,
+    forget_results,
+    is_done,
+    missing_files,
+    saved_files,
+    unfinished_scans,
+    without_unfinished,
+)
 from workflows.participant import expected_files
-from workflows.records import Record, fingerprint
+from workflows.records import Record, fingerprint, write_record
 from workflows.saving import Study
 
 LEDGER = pd.DataFrame(
@@ -164,3 +173,39 @@ def test_people_on_the_list_of_exclusions_have_not_failed(reason, code):
     rows = [("sub-01", "used", None), ("sub-02", "excluded", reason)]
     ledger = pd.DataFrame(rows, columns=["participant_id", "status", "reason"])
     assert exit_code({"01": Record("done")}, Plan((), ledger), was_run=True) == code
+
+
+def harmed(file, how):
+    if how == "gone":
+        file.unlink()
+    elif how == "cut":
+        file.write_text("")
+    else:
+        file.write_text(how)
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "what"])
+@pytest.mark.parametrize("ending", ["pre_desc-quality_T1w.tsv", "pre_desc-quality_T1w.json"])
+def test_whoever_has_a_file_that_is_not_as_it_was_saved_is_not_done(tmp_path, how, ending):
+    participant = three_scans(tmp_path)
+    study = made(participant, tmp_path, None)
+    for file in list(saved_files(participant, study)):
+        (study.output_dir / file).write_text("that")
+        file_sidecar(study.output_dir / file).write_text("that")
+    print_, files = fingerprint(participant, study.settings), saved_files(participant, study)
+    record = write_record(study.output_dir, "01", print_, [], files)
+    assert is_done(participant, study)
+    harmed(study.output_dir / "sub-01/ses-pre/anat" / f"sub-01_ses-{ending}", how)
+    assert not is_done(participant, study)
+    [missing] = missing_files(participant, study, record)
+    assert missing.name == f"sub-01_ses-{ending}"
+    failed = replace(record, status="failed")
+    assert list(unfinished_scans(participant, failed, study)) == [("pre", "T1w", "")]
+
+
+def test_a_file_whose_sidecar_was_never_there_is_not_missing(tmp_path):
+    participant = three_scans(tmp_path)
+    study = made(participant, tmp_path, None)
+    print_, files = fingerprint(participant, study.settings), saved_files(participant, study)
+    record = write_record(study.output_dir, "01", print_, [], files)
+    assert missing_files(participant, study, record) == []

@@ -17,7 +17,7 @@ from workflows.failures import Failure
 from workflows.locks import locked
 from workflows.options import Options
 from workflows.processes import Stopped
-from workflows.records import lock_file, read_record
+from workflows.records import fingerprint, lock_file, read_record, write_record
 from workflows.saving import Study
 
 CONSOLE = Console(record=True, width=200, force_terminal=False)
@@ -156,3 +156,40 @@ def test_a_signal_is_written_into_the_records_of_all_who_were_not_finished(
     first, second = (read_record(options.output_dir, label) for label in ("01", "02"))
     assert (first.status, first.causes, first.exit_code) == ("failed", (text,), 1)
     assert second.causes == ("n4: too dark", text)
+
+
+def test_a_new_run_begins_without_traces_of_a_killed_one(options, people, asked, monkeypatch):
+    study = study_of(options)
+    root, work = options.output_dir, execution.participant_work("01", options)
+    half = f".tmp{'0a' * 16}_x.tsv"
+    gone = [
+        root / "sub-01.html",
+        root / "sub-01" / "ses-pre" / half,
+        root / "logs" / "sub-01" / half,
+        root / "logs" / "sub-01" / "crash" / "crash-1.txt",
+        work / "n4" / "half.nii.gz",
+    ]
+    kept = [root / "sub-02.html", root / "sub-01" / "notes.txt", work.with_name("sub_03_wf") / "x"]
+    for file in (*gone, *kept):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    write_record(root, "01", "print", [])
+    execution.forget_run(people[0], study, options)
+    assert [file for file in gone if file.exists()] == []
+    assert [file for file in kept if not file.exists()] == []
+    assert read_record(root, "01").status == "not started"
+
+
+def test_the_record_is_about_the_inputs_as_they_were_when_the_run_began(
+    options, people, asked, monkeypatch
+):
+    def replace_input(*_):
+        people[0].sessions[0].t1w_file.unlink()
+
+    before = [fingerprint(person, Settings()) for person in people]
+    monkeypatch.setattr(execution, "run_graph", replace_input)
+    run_images(people, study_of(options), options, CONSOLE)
+    records = [read_record(options.output_dir, person.label) for person in people]
+    assert [record.fingerprint for record in records] == before
+    after = [fingerprint(person, Settings()) for person in people]
+    assert [new == old for new, old in zip(after, before, strict=True)] == [False, True]

@@ -1,6 +1,8 @@
 """Records of what is done: they must not outlive the inputs, settings and timing they are about."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ from workflows.records import (
     is_running,
     lock_file,
     read_record,
+    saved_file,
     write_record,
 )
 
@@ -150,3 +153,33 @@ def test_a_participant_is_running_while_somebody_holds_the_lock(tmp_path):
         assert is_running(tmp_path, "01")
         assert not is_running(tmp_path, "02")
     assert not is_running(tmp_path, "01")
+
+
+def test_a_saved_file_is_known_again_by_its_time_or_else_by_its_content(tmp_path):
+    file = tmp_path / "a.nii.gz"
+    file.write_bytes(b"whole")
+    saved = saved_file(file)
+    os.utime(file, ns=(0, 2**62))
+    assert saved.is_still(file)
+    file.write_bytes(b"whale")
+    assert not saved.is_still(file)
+    file.write_bytes(b"")
+    os.utime(file, ns=(0, saved.mtime_ns))
+    assert not saved.is_still(file)
+    file.unlink()
+    assert not saved.is_still(file)
+
+
+def test_a_record_holds_what_was_saved(tmp_path):
+    (tmp_path / "sub-01").mkdir()
+    (tmp_path / "sub-01" / "a.tsv").write_text("x")
+    written = write_record(tmp_path, "01", "print", [], [Path("sub-01/a.tsv")])
+    assert read_record(tmp_path, "01") == written
+    assert list(written.files) == ["sub-01/a.tsv"]
+    assert written.files["sub-01/a.tsv"].size_bytes == 1
+
+
+def test_inputs_that_cannot_be_seen_any_more_change_the_fingerprint(participant, tmp_path):
+    first = fingerprint(participant, Settings())
+    (tmp_path / "t1w").unlink()
+    assert fingerprint(participant, Settings()) != first

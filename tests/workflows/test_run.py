@@ -13,8 +13,9 @@ from bids_utils.plan import ParticipantPlan, Plan
 from configs.atlases import find_atlas
 from configs.settings import FuncSettings, Settings, TaskSettings
 from workflows import run
+from workflows.locks import locked
 from workflows.options import Options
-from workflows.records import Record
+from workflows.records import Record, lock_file
 from workflows.run import run_participants
 
 CONSOLE = Console(record=True, width=200, force_terminal=False)
@@ -102,3 +103,16 @@ def test_the_group_goes_on_with_what_failed_people_have_and_still_tells_it(group
     assert (code, used["status"].tolist()) == (10, ["used", "excluded"])
     with pytest.raises(DatasetError, match="nobody is done"):
         group_calls(records, ledger.assign(status="excluded"))
+
+
+def test_a_page_that_a_killed_run_did_not_write_is_written_by_the_next_one(options, monkeypatch):
+    people = tuple(ParticipantPlan(label, ()) for label in ("01", "02", "03", "04"))
+    plan = Plan(people, pd.DataFrame({"participant_id": [f"sub-{p.label}" for p in people]}))
+    root, written = options.output_dir, []
+    root.mkdir()
+    (root / "sub-01.html").touch()
+    (root / "sub-02.html").touch()
+    monkeypatch.setattr(run, "write_participant_report", lambda _, label: written.append(label))
+    with locked(lock_file(root, "04")):
+        run.write_pages(plan, [people[1]], options)
+    assert written == ["02", "03"]

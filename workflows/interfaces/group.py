@@ -416,6 +416,8 @@ def has_rows(file: str) -> bool:
 def publish(placed: dict[Path, str], group_dir: Path) -> None:
     """Copy files to their places, each table with its dictionary; remove older tables.
 
+    An older report is removed first, so that none stands beside tables that it is not about.
+
     Raises
     ------
     DatasetError
@@ -423,6 +425,7 @@ def publish(placed: dict[Path, str], group_dir: Path) -> None:
     """
     try:
         (group_dir / "models").mkdir(parents=True, exist_ok=True)
+        (group_dir / "report.html").unlink(missing_ok=True)
         for target, source in placed.items():
             with replaced_whole(target) as temporary:
                 shutil.copyfile(source, temporary)

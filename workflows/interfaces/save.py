@@ -21,6 +21,7 @@ from nipype.interfaces.io import add_traits
 from nipype.utils.filemanip import ensure_list
 
 from bids_utils.derivatives import replaced_whole, write_json
+from bids_utils.errors import DatasetError
 from bids_utils.names import build_name
 
 ATLAS = "{atlas}"
@@ -70,6 +71,23 @@ def needs_sidecar(row: Output, outputs: tuple[Output, ...]) -> bool:
     return row.extension in (".nii.gz", ".tsv") and (row.suffix, row.entities) not in twins
 
 
+def known_output(output_dir: Path) -> Path:
+    """Return the output folder if it still is the one that was prepared; no other one is made.
+
+    Raises
+    ------
+    DatasetError
+        It has no description, which is written before anything else.
+    """
+    if not (output_dir / "dataset_description.json").is_file():
+        raise DatasetError(
+            f"{output_dir}: the output folder or its dataset_description.json is gone since the "
+            "run began (deleted, moved, or a disk was taken away); bring it back and run the "
+            "same command again"
+        )
+    return output_dir
+
+
 class _SaveDerivativesInputSpec(DynamicTraitedSpec, BaseInterfaceInputSpec):
     output_dir = traits.Str(mandatory=True, desc="root of the derivative dataset")
     places = traits.List(mandatory=True, desc="one Place for each file of a field")
@@ -93,7 +111,7 @@ class SaveDerivatives(SimpleInterface):
         add_traits(self.inputs, fields, InputMultiPath(File(exists=True)))
 
     def _run_interface(self, runtime: object) -> object:
-        root = Path(self.inputs.output_dir)
+        root = known_output(Path(self.inputs.output_dir))
         self._results["saved_files"] = []
         for row, place, file in self._files():
             target = root / output_file(row, place)

@@ -26,6 +26,8 @@ POST = Place((("sub", "01"), ("ses", "post")))
 def save(folder, outputs, places, **files):
     node = Node(SaveDerivatives(outputs=outputs), name="save", base_dir=str(folder / "work"))
     node.inputs.output_dir = str(folder / "out")
+    (folder / "out").mkdir(exist_ok=True)
+    (folder / "out" / "dataset_description.json").touch()
     node.inputs.places = places
     for field, content in files.items():
         made = []
@@ -82,8 +84,8 @@ def test_a_deleted_file_is_written_again_by_the_same_node(tmp_path):
 
 
 def test_a_target_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "out").write_text("a file where the folder should be", encoding="utf-8")
     node = save(tmp_path, (MASK,), [PRE], mask_file=["one"])
+    (tmp_path / "out" / "sub-01").write_text("a file where the folder should be")
     with pytest.raises(DatasetError, match=r"mask\.nii\.gz cannot be written"):
         node.interface.run()
 
@@ -98,3 +100,11 @@ def test_a_run_keeps_all_its_entities_in_the_order_of_bids():
 def test_pictures_of_all_sessions_lie_in_one_folder():
     picture = Output("mask_figure", "T1w", ".png", "figures", (("desc", "mask"),))
     assert str(output_file(picture, PRE)) == "sub-01/figures/sub-01_ses-pre_desc-mask_T1w.png"
+
+
+def test_an_output_folder_that_is_gone_is_not_made_again(tmp_path):
+    node = save(tmp_path, (MASK,), [POST], mask_file=["one"])
+    (tmp_path / "out" / "dataset_description.json").unlink()
+    with pytest.raises(DatasetError, match="its dataset_description.json is gone since"):
+        node.interface.run()
+    assert list((tmp_path / "out").iterdir()) == []
