@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +15,9 @@ from traceback import format_exception
 
 from nipype.pipeline.engine import Node
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
+from threadpoolctl import threadpool_limits
 
+from workflows.interfaces.engine import THREAD_VARIABLES
 from workflows.processes import die_with_pipe, leave_signals_to_parent
 from workflows.seals import NodeResult, run_sealed
 
@@ -34,12 +37,18 @@ def quiet_nipype(level: int) -> None:
 
 
 def start_worker(folder: str, level: int) -> None:
-    """First call in a new worker: its end, its folder, and how much Nipype says."""
+    """First call in a new worker: its end, its folder, its one thread, and how much Nipype says.
+
+    Sums of linear algebra come out otherwise in the last digit with another number of threads,
+    and two workers with two threads each would wait for each other.
+    """
     leave_signals_to_parent()
     parent = multiprocessing.parent_process()
     if parent is not None:
         die_with_pipe(parent.sentinel)
     process_initializer(folder)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    threadpool_limits(1)
     quiet_nipype(level)
 
 

@@ -1,16 +1,21 @@
 """Running nodes: failures stay with their participant, also when a worker is killed."""
 
+import logging
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ProcessPoolExecutor
 
+import numpy as np
 import pytest
+import scipy.linalg
 from nipype.pipeline.engine import MapNode, Node, Workflow
 from nodes import Step
 from rich.console import Console
+from threadpoolctl import threadpool_info
 
 from workflows.failures import read_failures
-from workflows.plugin import LocalPlugin
+from workflows.plugin import LocalPlugin, start_worker
 from workflows.processes import Stopped, stopping_on_signals
 from workflows.progress import NodeProgress
 
@@ -110,3 +115,14 @@ def test_no_worker_is_left_when_a_signal_stops_the_run(tmp_path):
         signal.signal(signal.SIGALRM, before)
     assert set(multiprocessing.active_children()) <= others
     assert not list((tmp_path / "crash").glob("*"))
+
+
+def test_a_worker_computes_with_one_thread_whatever_the_environment_says(monkeypatch, tmp_path):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")
+    how = {"initializer": start_worker, "initargs": (str(tmp_path), logging.CRITICAL)}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, **how) as pool:
+        pool.submit(scipy.linalg.det, np.eye(2)).result()
+        libraries = pool.submit(threadpool_info).result()
+    assert {library["num_threads"] for library in libraries} == {1}
