@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 From MRI before and after treatment (BIDS) to regional brain change, its uncertainty and its
 relation to symptoms. Usual order: plan (look), participant (images), lock (write down what is
-planned before the outcomes are read), group (change, models, report)."""
+planned before the outcomes are read), group (change, models, report). On a cluster, submit does
+participant and group as jobs; status tells who is done, and why others are not."""
 EPILOG = """\
 exit codes: 0 done; 1 failed; 2 usage or settings; 3 dataset; 4 a tool failed;
-10 some participants or models failed, the rest is done; 11 nothing to do"""
+10 some participants or models failed, the rest is done; 11 nothing to do
+status ends with 10 if somebody failed, else with 0, also while jobs wait or run"""
+LEVELS = ("plan", "participant", "lock", "group", "status", "submit")
+SCHEDULERS = ("slurm", "sge", "pbs")
+ONLY_SUBMIT = ("scheduler", "cluster", "failed", "go")
+NOT_SUBMIT = ("nprocs", "mem_gb", "reports_only", "boilerplate_only")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code of one call of the command; a user's mistake is one message, a bug a traceback."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    _check_level(parser, arguments)
     os.environ["NO_ET"] = "1"  # no question for a newer version of Nipype
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=_level(arguments))
     try:
@@ -61,11 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bids_dir", type=Path, help="dataset in BIDS, only read")
     parser.add_argument("output_dir", type=Path, help="where the derivatives are written")
-    parser.add_argument("level", choices=("plan", "participant", "lock", "group", "status"))
+    parser.add_argument("level", choices=LEVELS)
     parser.add_argument("--version", action="version", version=_version())
     _add_selection(parser.add_argument_group("which data"))
     _add_analysis(parser.add_argument_group("how"))
     _add_running(parser.add_argument_group("running"))
+    _add_submit(parser.add_argument_group("submit: jobs for a cluster"))
     return parser
 
 
@@ -130,7 +139,7 @@ def _add_analysis(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--nprocs", "--n-cpus", type=int, default=1, metavar="N", help="cores")
+    group.add_argument("--nprocs", "--n-cpus", type=int, metavar="N", help="cores (1)")
     group.add_argument("--mem-gb", type=float, metavar="GB", help="memory that may be used")
     group.add_argument(
         "-w", "--work-dir", type=Path, metavar="DIR", help="default: OUTPUT_DIR/work"
@@ -149,6 +158,33 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-v", "--verbose", action="count", default=0, help="more; -vv everything")
 
 
+def _add_submit(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--scheduler", choices=SCHEDULERS, help="what the cluster runs")
+    group.add_argument(
+        "--cluster",
+        type=Path,
+        metavar="YAML",
+        help="cores, memory, time, queue and the like of each job; see docs/clusters.md",
+    )
+    group.add_argument(
+        "--failed",
+        action="store_true",
+        help="also those who failed; without it only those who were not started",
+    )
+    group.add_argument("--go", action="store_true", help="submit; without it only write the jobs")
+
+
+def _check_level(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a message where an option does not belong to the level."""
+    is_submit = arguments.level == "submit"
+    unfit = NOT_SUBMIT if is_submit else ONLY_SUBMIT
+    given = [name for name in unfit if getattr(arguments, name) not in (None, False)]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        where = "cores and memory of a job are in the file of --cluster" if is_submit else ""
+        parser.error(f"{names}: not for the level {arguments.level}{where and f'; {where}'}")
+
+
 def _options(arguments: argparse.Namespace) -> Options:
     from workflows.options import Options
 
@@ -160,6 +196,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         "session_label": tuple(arguments.session_label),
         "task_id": tuple(arguments.task_id),
         "derivatives": tuple(arguments.derivatives),
+        "nprocs": 1 if arguments.nprocs is None else arguments.nprocs,
         "measures": tuple(path.absolute() for path in arguments.measures),
     }
     return Options(**values)

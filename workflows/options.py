@@ -9,6 +9,7 @@ from bids_utils.errors import SettingsError
 from bids_utils.names import nearest
 from bids_utils.readers.sources import READERS, SAME_NAME
 from configs.settings import Settings
+from workflows.cluster import Scheduler
 from workflows.group import DERIVED_TABLES, existing
 from workflows.interfaces.measure_sources import Intake
 
@@ -42,6 +43,10 @@ class Options:
     reports_only: bool = False
     boilerplate_only: bool = False
     verbose: int = 0
+    scheduler: Scheduler | None = None
+    cluster: Path | None = None
+    failed: bool = False
+    go: bool = False
 
 
 def with_seed(settings: Settings, seed: int | None) -> Settings:
@@ -88,6 +93,32 @@ def check_sources(options: Options, settings: Settings) -> None:
         raise SettingsError(
             "sessions.order: --scores-only needs the sessions of the scores, the earliest first"
         )
+
+
+def job_words(options: Options, level: str, settings_file: Path) -> tuple[str, ...]:
+    """Words of the command line that do a level as these options say, from any folder.
+
+    Who it is for, cores and memory are not in it: each job has its own.
+    """
+    filters = options.bids_filter_file
+    values: list[tuple[str, tuple[object, ...]]] = [
+        ("--settings", (settings_file,)),
+        ("--work-dir", (options.work_dir,)),
+        ("--bids-filter-file", (filters.absolute(),) if filters else ()),
+        ("--session-label", options.session_label),
+        ("--task-id", options.task_id),
+        *(("--derivatives", (f"{name}={path}",)) for name, path in _derivatives(options)),
+    ]
+    flags = {
+        "--skip-bids-validation": True,  # done once, where the jobs were written
+        "--clean-workdir": options.clean_workdir,
+        "--stop-on-first-crash": options.stop_on_first_crash,
+        f"-{'v' * options.verbose}": options.verbose > 0,
+    }
+    words = [str(options.bids_dir), str(options.output_dir), level]
+    for name, given in values:
+        words += [name, *map(str, given)] if given else []
+    return (*words, *(name for name, is_on in flags.items() if is_on))
 
 
 def sources_of(options: Options) -> tuple[tuple[str, Path], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,6 +32,8 @@ from configs.atlases import chosen_atlas
 from configs.lock import make_lock, write_lock
 from configs.settings import Settings, load_settings
 from workflows.bold_tasks import check_tasks, task_notes
+from workflows.cluster import load_cluster
+from workflows.cluster_jobs import GROUP
 from workflows.completion import (
     DONE,
     NOTHING_TO_DO,
@@ -71,7 +74,16 @@ from workflows.records import Record, is_running
 from workflows.report import write_group_report, write_participant_report
 from workflows.saving import Study
 from workflows.seals import remove_unsealed
-from workflows.tables import plan_table, status_table
+from workflows.standing import Standing, standings
+from workflows.submit import (
+    SUBMIT_SCRIPT,
+    chosen_scheduler,
+    labels_to_submit,
+    open_jobs,
+    start_jobs,
+    write_jobs,
+)
+from workflows.tables import counts, plan_table, status_table
 from workflows.terminal import PlainConsole
 
 LOGGER = logging.getLogger(__name__)
@@ -91,6 +103,7 @@ def execute(options: Options) -> int:
         "participant": run_participants,
         "group": run_group,
         "lock": run_lock,
+        "submit": run_submit,
     }
     return levels.get(options.level, run_status)(options, settings, PlainConsole())
 
@@ -231,7 +244,8 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
                 "level participant, or give -d fmriprep=PATH here too if it was given there"
             )
     if options.dry_run:
-        console.print(status_table(records))
+        found = standings(records, options.output_dir)
+        console.print(status_table(found, options.output_dir))
         return DONE
     prepare_output(options, settings, ledger)
     if options.boilerplate_only:
@@ -300,12 +314,43 @@ def run_models(options: Options, settings: Settings, how: tuple[Intake, Console]
 
 
 def run_status(options: Options, settings: Settings, console: Console) -> int:
-    """Show who is done, who failed and why, who was not started."""
-    plan = make_cohort_plan(options, settings)
-    records = current_records(plan, Study(options.bids_dir, options.output_dir, settings))
-    console.print(status_table(records))
-    failed = [record for record in records.values() if record.status == "failed"]
+    """Show who is done, at work, waiting, who failed and why, who was not started."""
+    found = cohort_standings(make_cohort_plan(options, settings), options, settings)
+    console.print(status_table(found, options.output_dir))
+    console.print(counts(found), highlight=False)
+    failed = [one for label, one in found.items() if label != GROUP and one.status == "failed"]
     return SOME_FAILED if failed else DONE
+
+
+def run_submit(options: Options, settings: Settings, console: Console) -> int:
+    """Write, and with --go submit, jobs for those who need one."""
+    scheduler = chosen_scheduler(options)
+    load_cluster(options.cluster)
+    plan = make_cohort_plan(options, settings)
+    check_dataset(options)
+    show_notes(plan, console)
+    found = cohort_standings(plan, options, settings)
+    labels = labels_to_submit(found, options.failed)
+    console.print(f"{counts(found)}; {len(labels)} to submit", highlight=False)
+    if len(labels) < len(labels_to_submit(found, with_failed=True)):
+        console.print("Those who failed are left out: status tells why, --failed submits them too")
+    if options.dry_run or not labels:
+        return DONE if labels else NOTHING_TO_DO
+    prepare_output(options, settings, plan.ledger)
+    folder = write_jobs(labels, options, settings, open_jobs(found, scheduler))
+    console.print(f"Written: {folder}", highlight=False, soft_wrap=True)
+    if options.go:
+        start_jobs(folder, console)
+    else:
+        script = shlex.quote(str(folder / SUBMIT_SCRIPT))
+        console.print(f"To submit: bash {script}", highlight=False, soft_wrap=True)
+    return DONE
+
+
+def cohort_standings(plan: Plan, options: Options, settings: Settings) -> dict[str, Standing]:
+    """How each planned participant stands, and the group level where it was submitted."""
+    study = Study(options.bids_dir, options.output_dir, settings)
+    return standings(current_records(plan, study), options.output_dir)
 
 
 def show_failures(records: dict[str, Record], console: Console) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pandas as pd
 from rich.table import Table
 
 from bids_utils.names import with_prefix
 from bids_utils.plan import Plan
-from workflows.records import Record
+from workflows.cluster_jobs import GROUP
+from workflows.standing import STATUSES, Standing
 
 
 def plan_table(plan: Plan) -> Table:
@@ -21,14 +25,31 @@ def plan_table(plan: Plan) -> Table:
     return table
 
 
-def status_table(records: dict[str, Record]) -> Table:
-    """One row per participant: done, failed with the cause, or not started."""
+def status_table(found: Mapping[str, Standing], output_dir: Path) -> Table:
+    """One row per participant: how each stands and why; with jobs also which, and their logs."""
+    has_jobs = any(one.task is not None for one in found.values())
     table = Table(title="Status")
-    for column in ("participant", "status", "cause"):
+    for column in ("participant", "status", "cause", *(("job", "log") if has_jobs else ())):
         table.add_column(column, overflow="fold")
-    for label, record in records.items():
-        table.add_row(with_prefix(label, "sub"), record.status, "\n".join(record.causes))
+    for label, one in found.items():
+        name = "group level" if label == GROUP else with_prefix(label, "sub")
+        cells = [name, one.status, "\n".join(one.causes)]
+        table.add_row(*cells, *(_job_cells(one, output_dir) if has_jobs else ()))
     return table
+
+
+def counts(found: Mapping[str, Standing]) -> str:
+    """How many participants stand how, such as ``8 planned: 6 done, 2 failed``."""
+    statuses = [one.status for label, one in found.items() if label != GROUP]
+    parts = [f"{statuses.count(name)} {name}" for name in STATUSES if name in statuses]
+    return f"{len(statuses)} planned: {', '.join(parts)}" if parts else "nobody is planned"
+
+
+def _job_cells(one: Standing, output_dir: Path) -> list[str]:
+    """Job as the scheduler shows it, and its log as seen from the output folder."""
+    if one.task is None:
+        return ["", ""]
+    return [one.task.title, str(one.task.log_file.relative_to(output_dir))]
 
 
 def _session_cells(rows: pd.DataFrame) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,7 +11,11 @@ import pandas as pd
 import pytest
 
 from bids_utils.derivatives import read_table
+from workflows import run
 from workflows.cli import main
+from workflows.failures import Failure
+from workflows.locks import locked
+from workflows.records import write_record
 
 SETTINGS = "sessions: {order: [pre, post]}\n"
 
@@ -232,7 +237,108 @@ def test_group_without_anybody_done_says_what_to_run_first(call):
 def test_status_lists_who_is_not_started(call):
     code, printed = call("status")
     assert code == 0
-    assert printed.count("not started") == 2
+    assert "2 planned: 2 not started" in printed
+
+
+def test_status_ends_with_10_if_somebody_failed_and_with_0_while_somebody_works(call, tmp_path):
+    logs = tmp_path / "out" / "logs"
+    with locked(logs / "sub-02" / "lock"):
+        code, printed = call("status")
+        assert (code, "1 running, 1 not started" in printed) == (0, True)
+        write_record(tmp_path / "out", "01", "", [Failure("n4", "ToolError", "too dark", "")])
+        code, printed = call("status")
+    assert code == 10
+    assert "2 planned: 1 running, 1 failed" in printed
+    assert "n4: too dark" in printed
+
+
+SLURM = ("--scheduler", "slurm", "--skip-bids-validation")
+FAKE_SBATCH = """#!/bin/sh
+echo "$@" >>"$0.calls"
+wc -l <"$0.calls"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A SLURM that gives numbers to jobs, says that they wait, and never starts them."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    scripts = {"sbatch": FAKE_SBATCH, "sacct": "#!/bin/sh\nexit 1\n"}
+    line = "JobId=$4 ArrayJobId=$4 ArrayTaskId=1-2 JobName=x JobState=PENDING"
+    scripts["scontrol"] = f'#!/bin/sh\n[ "$4" = 1 ] && echo "{line}"\nexit 0\n'
+    for name, text in scripts.items():
+        (programs / name).write_text(text, encoding="utf-8")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return programs
+
+
+def test_submit_writes_jobs_and_starts_none_unless_told_to(call, slurm, tmp_path):
+    code, printed = call("submit", *SLURM)
+    assert code == 0
+    folder = tmp_path / "out" / "logs" / "jobs" / "0001"
+    assert f"To submit: bash {folder}/submit.sh" in printed
+    assert not (slurm / "sbatch.calls").exists()
+    assert call("status")[1].endswith("2 planned: 2 not started")
+
+
+def test_submitted_jobs_wait_and_are_not_submitted_again(call, slurm):
+    code, printed = call("submit", *SLURM, "--go")
+    assert code == 0
+    assert "participants1.sh: job 1 group.sh: job 2" in printed
+    code, printed = call("status")
+    assert code == 0
+    assert "2 planned: 2 waiting" in printed
+    code, printed = call("submit", *SLURM, "--failed", "--go")
+    assert code == 11
+    assert "0 to submit" in printed
+    calls = (slurm / "sbatch.calls").read_text(encoding="utf-8").splitlines()
+    assert calls == ["--parsable participants1.sh", "--parsable --dependency=afterany:1 group.sh"]
+
+
+def test_those_who_failed_are_submitted_when_asked_for(call, slurm, tmp_path):
+    write_record(tmp_path / "out", "01", "", [Failure("n4", "ToolError", "too dark", "")])
+    code, printed = call("submit", *SLURM, "--dry-run")
+    assert code == 0
+    assert "1 failed, 1 not started; 1 to submit" in printed
+    assert "--failed submits them too" in printed
+    assert not (tmp_path / "out" / "logs" / "jobs").exists()
+    assert "; 2 to submit" in call("submit", *SLURM, "--failed", "--dry-run")[1]
+
+
+def test_a_wrong_description_of_the_cluster_ends_with_2_before_anything_is_written(call, tmp_path):
+    (tmp_path / "cluster.yaml").write_text("participant: {memory: 4}", encoding="utf-8")
+    code, printed = call("submit", *SLURM, "--cluster", tmp_path / "cluster.yaml")
+    assert code == 2
+    assert "did you mean 'memory_gb'?" in printed
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("level", "options", "words"),
+    [
+        ("submit", ["--nprocs", "4"], "--nprocs: not for the level submit; cores and memory"),
+        ("submit", ["--mem-gb", "4"], "in the file of --cluster"),
+        ("participant", ["--scheduler", "slurm"], "--scheduler: not for the level participant"),
+        ("status", ["--failed", "--go"], "--failed, --go: not for the level status"),
+    ],
+)
+def test_options_of_another_level_end_with_2(call, capsys, level, options, words):
+    with pytest.raises(SystemExit) as caught:
+        call(level, *options)
+    assert caught.value.code == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_variables_of_a_scheduler_choose_nobody(call, monkeypatch):
+    for name in ("SLURM_ARRAY_TASK_ID", "SGE_TASK_ID", "PBS_ARRAY_INDEX"):
+        monkeypatch.setenv(name, "1")
+    assert "2 planned, 2 to do" in call("participant", "--dry-run")[1]
+    package = Path(run.__file__).parent
+    names = ("ARRAY_TASK_ID", "SGE_TASK_ID", "PBS_ARRAY")
+    files = [file for file in package.rglob("*.py") if any(n in file.read_text() for n in names)]
+    assert [file.name for file in files] == ["cluster_scripts.py"]
 
 
 def test_a_table_of_measures_needs_no_image(study, tmp_path, capsys):
