@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from workflows.drawing.arms import arm_legend, arm_styles, legend_height_in
 from workflows.drawing.canvas import blank_figure, plain
+from workflows.drawing.hover import add_spots
 
 WIDTH_IN = 10
 ROW_IN = 0.3
@@ -136,12 +137,21 @@ def _beside(axes, table, places, headings):
     style = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
     words = list(_words(table))
     column = f"{max(len(word) for word in words)}" if words else "0"
+    known = np.isfinite(table["estimate"].to_numpy(float))
+    told = [_told(row, word) for row, word in zip(table.itertuples(), words, strict=True)]
+    add_spots(axes, table["estimate"][known], places[known], np.array(told, dtype=object)[known])
     for place, word, n in zip(places, words, table["n"], strict=True):
         shown = f"{word:<{column}}" + (f"  n {n:.0f}" if np.isfinite(n) else "")
         axes.annotate(shown, (1.02, place), fontsize=7.5, family="monospace", **style)
     for name, place in headings:
         offset = {"xytext": (-4, 0), "textcoords": "offset points"}
         axes.annotate(name, (0, place), ha="right", fontweight="bold", **style, **offset)
+
+
+def _told(row, word):
+    label = f"{row.label}, {row.arm}" if row.arm else row.label
+    n = f", n = {row.n:.0f}" if np.isfinite(row.n) else ""
+    return f"{label}: {word}{n}, {'' if row.significant else 'not '}significant"
 
 
 def _words(table):

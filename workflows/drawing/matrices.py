@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from workflows.drawing.canvas import blank_figure, plain
+from workflows.drawing.hover import add_grid, add_spots
 
 MANY_NAMES = 120
 VIEWS = (("from the right", 1, 2), ("from behind", 0, 2), ("from above", 0, 1))
@@ -49,6 +52,7 @@ def region_matrix(
         vmax=limit or 1.0,
         interpolation="nearest",
     )
+    add_grid(axes, values, names, unit)
     _name_regions(axes, names)
     if groups:
         _part_groups(axes, groups)
@@ -92,6 +96,7 @@ def connections_on_brain(
     places_mm: np.ndarray,
     brain: tuple[np.ndarray, np.ndarray],
     unit: str,
+    names: Sequence[str] = (),
 ) -> Figure:
     """Lines between regions in three views through a transparent brain.
 
@@ -105,6 +110,8 @@ def connections_on_brain(
         Brain mask in RAS+ order and its affine, for the silhouette.
     unit : str
         Label of the colour bar.
+    names : sequence of str, optional
+        Of the regions, told where the reader points at a line.
     """
     figure = blank_figure(11, 3.9)
     panels = figure.subplots(1, 3)
@@ -118,6 +125,10 @@ def connections_on_brain(
             style = {"color": colours.to_rgba(value), "linewidth": 1 + 2.5 * abs(value) / limit}
             axes.plot(ends[:, across], ends[:, up], "-", solid_capstyle="round", **style)
             axes.plot(ends[:, across], ends[:, up], "o", color="0.2", markersize=4)
+            if names:
+                middle = ends.mean(axis=0)
+                told = f"{names[first]} – {names[second]}: {value:+.3g}, {unit}"
+                add_spots(axes, [middle[across]], [middle[up]], [told])
         axes.set_title(title, fontsize=10)
         axes.set_aspect("equal")
         axes.set_axis_off()

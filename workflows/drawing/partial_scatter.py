@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from workflows.compute.association import PartialResiduals
 from workflows.drawing.arms import arm_legend, arm_styles, legend_height_in
 from workflows.drawing.canvas import blank_figure, plain
+from workflows.drawing.hover import add_spots
 
 WIDTH_IN = 7.2
 PLOT_IN = 5.0
@@ -76,6 +77,9 @@ def partial_scatter(
         part = own == arm
         style = {"c": colour, "marker": marker, "s": 36, "alpha": 0.85, "linewidths": 0}
         axes.scatter(points.x[part], points.y[part], **style)
+        pairs = zip(points.x[part], points.y[part], strict=True)
+        told = [f"{arm}: {text.x} {x:.3g}, {text.y} {y:.3g}" for x, y in pairs]
+        add_spots(axes, points.x[part], points.y[part], told)
     n_ringed = _rings(axes, points, marks)
     axes.set_xlabel(plain(text.x))
     axes.set_ylabel(plain(text.y))

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from workflows.drawing.arms import STYLES, arm_legend, arm_styles, legend_height_in
 from workflows.drawing.canvas import GREY, blank_figure, plain
+from workflows.drawing.hover import add_spots
 
 WIDTH_IN = 9.0
 NAMES_IN = 1.9
@@ -30,8 +31,8 @@ def quality_strip(scores: pd.DataFrame) -> Figure:
     ----------
     scores : DataFrame
         row (name of the measure), participant_id, session_id, z (positive is worse; both signs
-        are unusual where `both` is true), both, limit (robust z of the lines), stands_out.
-        Sessions in the order of time.
+        are unusual where `both` is true), both, limit (robust z of the lines), stands_out and,
+        optional, value. Sessions in the order of time.
     """
     drawn = scores[scores["z"].notna()]
     names = list(dict.fromkeys(drawn["row"]))
@@ -87,9 +88,17 @@ def _row(axes, rows, styles):
         colour, marker = styles.get(session, styles.get("", (GREY, "o")))
         style = {"s": 16, "color": colour, "marker": marker, "alpha": 0.75, "linewidths": 0}
         axes.scatter(part["x"], part["y"], zorder=3, **style)
+        add_spots(axes, part["x"], part["y"], [_told(row) for row in part.itertuples()])
     ring = {"s": 62, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2}
     axes.scatter(beyond["x"], beyond["y"], zorder=4, **ring)
     _named(axes, beyond, place)
+
+
+def _told(row):
+    value = f" {row.value:.3g}" if hasattr(row, "value") else ""
+    stands_out = ", stands out" if row.stands_out else ""
+    who = f"{row.participant_id} ses-{row.session_id}"
+    return f"{who}: {row.row}{value}, robust z {row.z:.1f}{stands_out}"
 
 
 def _named(axes, beyond, place):

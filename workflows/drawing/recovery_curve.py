@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from workflows.drawing.arms import arm_legend, arm_styles, legend_height_in
 from workflows.drawing.canvas import blank_figure, plain
+from workflows.drawing.hover import add_spots
 
 WIDTH_IN = 8.8
 PLOT_IN = 4.0
@@ -88,6 +89,12 @@ def _curve(axes: Axes, part: pd.DataFrame, colour: str, dash) -> None:
     time = np.append(0.0, part["time"].to_numpy(float))
     share = np.append(0.0, part["share"].to_numpy(float))
     axes.step(time, share, where="post", color=colour, linewidth=2, linestyle=dash)
+    told = [
+        f"{row.arm or 'all'}, after {row.time:g}: {100 * row.share:.0f} % "
+        f"[{100 * row.ci_low:.0f}, {100 * row.ci_high:.0f}], {row.at_risk:.0f} followed"
+        for row in part.itertuples()
+    ]
+    add_spots(axes, time[1:], share[1:], told)
 
 
 def _risk_table(axes: Axes, curves: pd.DataFrame, styles: dict, end: float) -> None:

@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from workflows.drawing.canvas import BLUE, GREEN, ORANGE, VERMILION, blank_figure, plain
+from workflows.drawing.hover import add_spots
 
 TRANSLATIONS = ("trans_x", "trans_y", "trans_z")
 ROTATIONS = ("rot_x", "rot_y", "rot_z")
@@ -52,6 +53,9 @@ def motion_trace(
     seconds = np.arange(len(confounds)) * repetition_time_s
     displacement = confounds["framewise_displacement"].to_numpy(dtype=float)
     rows[0].plot(seconds, displacement, color="black", linewidth=1)
+    volumes = enumerate(zip(seconds, displacement, strict=True))
+    told = [f"volume {number} ({at:g} s): {fd:.2f} mm" for number, (at, fd) in volumes]
+    add_spots(rows[0], seconds, displacement, told)
     title = f"mean {np.nanmean(displacement):.2f} mm"
     if threshold_mm is not None:
         rows[0].axhline(threshold_mm, color=VERMILION, linestyle="--", linewidth=1.2)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from workflows.drawing.arms import arm_styles
 from workflows.drawing.canvas import blank_figure, plain
+from workflows.drawing.hover import add_spots
 
 WIDTH_IN = 10
 PANEL_IN = 2.9
@@ -95,6 +96,12 @@ def _mean(panel: Axes, means: pd.DataFrame, style: tuple[str, str]) -> None:
     places = np.arange(len(means))
     low, middle, high = (means[name].to_numpy(float) for name in ("ci_low", "mean", "ci_high"))
     panel.plot(places, middle, color=colour, linewidth=2.4, zorder=4)
+    told = [
+        f"{row.arm}, {row.session}: mean {row.mean:.3g} [{row.ci_low:.3g}, {row.ci_high:.3g}], "
+        f"n = {row.n:.0f}"
+        for row in means.itertuples()
+    ]
+    add_spots(panel, places, middle, told)
     panel.vlines(places, low, high, color="black", linewidth=1.6, zorder=5)
     panel.plot(
         places,

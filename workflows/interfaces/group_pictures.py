@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from glob import escape
@@ -17,14 +18,15 @@ from configs.atlases import HOME_SPACE, Atlas, chosen_atlas, find_atlas
 from configs.label_tables import read_label_table
 from workflows.compute.region_order import grouped_regions
 from workflows.compute.region_places import edge_matrix, edge_regions, region_centres
-from workflows.compute.term_words import measure_name, place_name, strongest
-from workflows.drawing.canvas import png_bytes
+from workflows.compute.term_words import estimate_text, measure_name, place_name, strongest
 from workflows.drawing.forest import ForestText, forest_plot
 from workflows.drawing.matrices import connections_on_brain, region_matrix
 from workflows.drawing.slices import Paint, Volume, painted_slices
+from workflows.interfaces.brain_view import BrainMap, BrainShape, brain_map_of, shape_of
 from workflows.interfaces.figures import volume_of
 from workflows.interfaces.group_results import read_settings
-from workflows.interfaces.report_pages import Picture, embedded
+from workflows.interfaces.report_numbers import Numbers, numbers_file, numbers_of
+from workflows.interfaces.report_pages import Picture, drawn
 
 RESOLUTION_MM = 2
 N_ROWS, N_EDGES, MOST_LABELLED = 15, 15, 90
@@ -104,13 +106,34 @@ def brain_map(rows: pd.DataFrame, alpha: float, output_dir: Path | None) -> Pict
     marked = tuple(standard.index[region] for region in significant)
     paint = Paint(standard.labels, values, _unit(rows), marked, MARKED)
     figure = painted_slices(standard.brain, paint, standard.mask, _title(rows))
-    return Picture(
-        embedded(png_bytes(figure)),
+    told = known.assign(
+        value=known["estimate"].astype(float),
+        words=[_words(row, alpha) for _, row in known.iterrows()],
+        marked=known["p_fdr"] <= alpha,
+    )
+    name = str(rows["atlas"].iloc[0])
+    return drawn(
+        figure,
         f"Slices of a standard brain with each region coloured by {_title(rows)}",
         "Orange: more at follow-up or in the first-named group; purple: less; dark grey: not "
         f"measured. Colour shows the estimate, also where it may be chance. {MARKED.capitalize()} "
         f"(green edge): {len(marked)} of {len(known)} regions.",
+        (_numbers(rows),),
+        brain_map_of(told, standard.index, name, _title(rows), _unit(rows)),
     )
+
+
+def brain_shapes(maps: Iterable[BrainMap], output_dir: Path) -> tuple[BrainShape, ...]:
+    """The brain of each atlas that is shown, once."""
+    atlases = [pictured_atlas(name, output_dir) for name in dict.fromkeys(m.atlas for m in maps)]
+    return tuple(brain_shape(atlas) for atlas in atlases if atlas is not None)
+
+
+@lru_cache(maxsize=2)
+def brain_shape(atlas: Atlas) -> BrainShape:
+    """Points of the standard brain with the labels of an atlas in that space."""
+    standard = labelled_brain(atlas)
+    return shape_of(atlas.name, standard.labels, standard.brain.affine)
 
 
 def forest_picture(rows: pd.DataFrame, alpha: float, confidence: float) -> Picture | None:
@@ -144,11 +167,12 @@ def forest_picture(rows: pd.DataFrame, alpha: float, confidence: float) -> Pictu
         f"The {len(chosen)} of {n_places} regions with the smallest p values, picked because they "
         "are the most extreme: their estimates are likely too large. "
     )
-    return Picture(
-        embedded(png_bytes(figure)),
+    return drawn(
+        figure,
         f"Estimates with intervals of {_title(rows)}",
         (picked if n_places > len(chosen) else "")
         + "Intervals are not corrected for the number of tests.",
+        (_numbers(made),),
     )
 
 
@@ -170,10 +194,11 @@ def matrix_picture(rows: pd.DataFrame, output_dir: Path | None = None) -> Pictur
     values = edge_matrix(rows, regions, "estimate")
     unit = f"{rows['term'].iloc[0]} ({_unit(rows)})"
     figure = region_matrix(values, regions, unit, groups if len(set(groups)) > 1 else None)
-    return Picture(
-        embedded(png_bytes(figure)),
+    return drawn(
+        figure,
         f"Matrix of {len(regions)} by {len(regions)} regions coloured by {_title(rows)}",
         "All connections, significant or not. Orange: more; purple: less; grey: no value.",
+        (_edge_numbers(rows, output_dir),),
     )
 
 
@@ -191,14 +216,32 @@ def connection_picture(rows: pd.DataFrame, alpha: float, output_dir: Path | None
     edges = [(int(a), int(b), float(matrix[a, b])) for a, b in pairs]
     n_significant = int((rows["p_fdr"] <= alpha).sum())
     mask = (standard.mask, standard.brain.affine)
-    figure = connections_on_brain(edges, places, mask, f"estimate ({_unit(rows)})")
+    figure = connections_on_brain(edges, places, mask, f"estimate ({_unit(rows)})", names)
     how = f"{n_significant} of {int(rows['p'].notna().sum())} are {MARKED}"
-    return Picture(
-        embedded(png_bytes(figure)),
+    return drawn(
+        figure,
         f"The {len(edges)} connections with the smallest p values in three views of a brain",
         f"The {len(edges)} connections with the smallest p values; {how}. L is the left of the "
         "participant.",
+        (_numbers(top),),
     )
+
+
+def _numbers(rows: pd.DataFrame) -> Numbers:
+    parts = (rows[name].iloc[0] for name in ("model", "modality", "measure"))
+    return numbers_of("_".join(map(str, parts)), rows)
+
+
+def _edge_numbers(rows: pd.DataFrame, output_dir: Path | None) -> Numbers:
+    """The file of the model, which holds all connections; few of them go into the page."""
+    file = Path(f"models/{rows['model'].iloc[0]}_edges.tsv")
+    path = output_dir / "group" / file if output_dir else file
+    return numbers_file(path, path.parents[1]) if path.is_file() else _numbers(rows)
+
+
+def _words(row: pd.Series, alpha: float) -> str:
+    said = f"{estimate_text(row)}, p = {row['p']:.2g}, corrected {row['p_fdr']:.2g}"
+    return f"{said}{', significant' if row['p_fdr'] <= alpha else ''}"
 
 
 def _title(rows: pd.DataFrame) -> str:

@@ -10,152 +10,51 @@ import pandas as pd
 
 from bids_utils.derivatives import read_table, write_text
 from bids_utils.errors import DatasetError
-from bids_utils.names import BidsName, parse_name
-from workflows.compute.pair_quality import BOLD_QUALITY, scored_values
-from workflows.interfaces.report_pages import cell_text, embedded_file, rendered
+from bids_utils.names import BidsName, parse_name, with_prefix
+from workflows.compute.pair_quality import ALL_QUALITY, BOLD_QUALITY, scored_values
+from workflows.interfaces.group_pictures import brain_shapes
+from workflows.interfaces.participant_numbers import numbers_behind
+from workflows.interfaces.participant_regions import change_maps, region_changes
+from workflows.interfaces.picture_captions import CAPTIONS
+from workflows.interfaces.report_pages import (
+    Picture,
+    as_html,
+    cell_text,
+    embedded,
+    hover_of,
+    rendered,
+    study_key,
+)
+from workflows.interfaces.report_tables import Sheet, sheet
 
-
-@dataclass(frozen=True)
-class Caption:
-    """Title of a picture, what it shows, and what good looks like."""
-
-    title: str
-    shows: str
-    good: str
-
-
-CAPTIONS = {
-    "mask": Caption(
-        "Brain mask",
-        "mean of the sessions with the outline of the brain mask in three planes",
-        "Good: the line follows the edge of the brain; no brain is cut off, no skull is inside.",
-    ),
-    "tissues": Caption(
-        "Grey and white matter",
-        "template with the outer edge of grey matter and the edge of white matter",
-        "Good: the lines follow the folds of the cortex on both sides and at all heights.",
-    ),
-    "session": Caption(
-        "The sessions on the same slices",
-        "T1w of each session resampled to the template",
-        "Good: switching between sessions, the brain keeps still; only brightness may differ.",
-    ),
-    "mni": Caption(
-        "Registration to the standard brain",
-        "participant in MNI152NLin2009aSym with outlines of the MNI brain and white matter",
-        "Good: the lines of the standard brain lie on the participant's edges and ventricles.",
-    ),
-    "atlas": Caption(
-        "Regions",
-        "template with the regions of the atlas in colour",
-        "Good: colours fill the grey matter, and left and right look alike.",
-    ),
-    "thickness": Caption(
-        "Cortical thickness",
-        "template with the thickness of the cortex in colour, dark thin to yellow thick, in mm",
-        "Good: most of the cortex has 2 to 4 mm, left and right look alike, and there is no colour "
-        "outside the grey matter.",
-    ),
-    "volumechange": Caption(
-        "Change of volume since the first session",
-        "map on the template: orange has grown, purple has shrunk, in percent",
-        "Each place is averaged over its surroundings (10 mm). Changes under 2 % have no colour; "
-        "an arrow on the scale means that some places lie beyond it. Hatched: not seen in both "
-        "sessions. Good: without a change there are only a few small spots, which are noise. "
-        "Colour all along the edge of the brain, or more on one side or end of the head, speaks "
-        "for the scanner or for motion.",
-    ),
-    "thicknesschange": Caption(
-        "Change of cortical thickness since the first session",
-        "regions on the template: orange is thicker, purple is thinner, white is unchanged, in mm",
-        "Good: most regions are nearly white. The same colour everywhere speaks for a change of "
-        "scanner, contrast or motion. Hatched: no thickness could be measured; the region keeps "
-        "its row in the tables.",
-    ),
-    "edges": Caption(
-        "BOLD and T1w",
-        "BOLD reference with edges of the T1w brain and its white matter",
-        "Good: the lines follow the brain in the BOLD picture; dark gaps are lost signal.",
-    ),
-    "motion": Caption(
-        "Head motion",
-        "framewise displacement, translations and rotations over time",
-        "Good: few peaks above the dashed line, and no jump that stays.",
-    ),
-    "carpet": Caption(
-        "Signal over time, before and after denoising",
-        "framewise displacement, DVARS, and the signal of many voxels over time, grouped by "
-        "tissue, as measured and after denoising",
-        "Good: after denoising there is fine grain without vertical stripes, also beside the "
-        "volumes that are left out (orange). Stripes that stay where the curves have peaks are "
-        "motion that was not removed. Each voxel is scaled to its own spread, before and after.",
-    ),
-    "connectivity": Caption(
-        "Connectivity",
-        "matrix of Fisher z between all regions, sorted by network",
-        "Good: blocks along the diagonal, regions with their partners of the other side, and the "
-        "whole is not one colour. Grey: too little of the region was in the image.",
-    ),
-    "seeds": Caption(
-        "Seeds of the circuits",
-        "regions of the BOLD reference coloured by their connectivity with each seed",
-        "Orange: rise and fall together; purple: one falls as the other rises; no colour: the "
-        "seed itself (green edge), or too little signal. Good: both sides look alike.",
-    ),
-    "connectivitychange": Caption(
-        "Change of connectivity since the first session",
-        "matrix of the change of Fisher z between all regions, sorted by network",
-        "Orange: more, purple: less than in the first session. Two short scans of one person "
-        "differ a great deal without any change: read single cells only beyond what noise makes. "
-        "Whole rows or one colour everywhere speak for motion or lost signal.",
-    ),
-    "connectomechange": Caption(
-        "Largest changes of connectivity since the first session",
-        "the 15 connections that changed most, in three views of a brain",
-        "They are picked because they are the most extreme, so most of their size is noise. L is "
-        "the left of the participant.",
-    ),
-    "design": Caption(
-        "Design of the task",
-        "columns of the model of the task over time, and how they are correlated",
-        "Good: every condition has its own course, and no two of them are nearly the same.",
-    ),
-    "contrasts": Caption(
-        "Contrasts of the task",
-        "slices of the BOLD reference with the z values of each contrast in colour",
-        "Good: compact areas in grey matter where the task should act; a rim around the brain is "
-        "motion that follows the task.",
-    ),
-}
 ANAT_ORDER = ("mask", "tissues", "mni", "atlas", "thickness")
 CHANGE_ORDER = ("volumechange", "thicknesschange", "connectivitychange", "connectomechange")
 RUN_ORDER = ("edges", "motion", "carpet", "connectivity", "seeds", "design", "contrasts")
 BOLD_TABLE = "ses-*/func/*_desc-qc_bold.tsv"
-QUALITY_TABLES = (
-    "anat/*_qc.tsv",
-    "ses-*/anat/*_desc-quality_T1w.tsv",
-    BOLD_TABLE,
-)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of the page."""
-
-    source: str
-    caption: Caption
-    label: str
-
-    @property
-    def alt(self) -> str:
-        """What a reader who cannot see the picture is told."""
-        return f"{self.label}: {self.caption.shows}"
+QUALITY_TABLES = {
+    "Anatomy": "anat/*_qc.tsv",
+    "T1w images": "ses-*/anat/*_desc-quality_T1w.tsv",
+    "BOLD runs": BOLD_TABLE,
+}
+MEANINGS = {measure.name: measure for measure in ALL_QUALITY}
+LEDGER_TEXTS = ("reason", "scanner", "modality", "status", "run")
+NOTHING = "No number of this participant stands out. Look at the pictures all the same."
 
 
 @dataclass(frozen=True)
 class _Found:
     path: Path
     name: BidsName
+
+    @property
+    def label(self) -> str:
+        """What tells its session, task and run from others."""
+        return run_title(self.name)
+
+    @property
+    def title(self) -> str:
+        """Title of its picture."""
+        return CAPTIONS[str(self.name.get("desc"))].title
 
 
 def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ()) -> Path:
@@ -167,43 +66,78 @@ def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ())
         Neither the ledger nor a folder knows the participant, or the page cannot be written.
     """
     ledger = ledger_of(output_dir, participant)
-    folder = output_dir / f"sub-{participant}"
+    folder = output_dir / with_prefix(participant, "sub")
     if not len(ledger) and not folder.is_dir():
         raise DatasetError(
-            f"{output_dir}: no participant sub-{participant} in ledger.tsv and no folder of that "
+            f"{output_dir}: no participant {folder.name} in ledger.tsv and no folder of that "
             "name; run the participant level first"
         )
     order = list(dict.fromkeys(ledger.get("session_id", ())))
-    found = found_figures(folder)
+    changes = region_changes(folder, order)
+    maps = change_maps(changes, output_dir)
+    notes = run_notes(folder)
     page = rendered(
         "participant.html.j2",
-        title=f"sub-{participant}",
+        title=folder.name,
+        study=study_key(output_dir),
+        pages=frozenset(),
+        failures=list(failures),
+        summary=summary(ledger, notes),
         sessions=session_rows(ledger),
         scans=scan_rows(ledger),
-        failures=list(failures),
-        anatomy=[_picture(item) for desc in ANAT_ORDER for item in _of(found, desc)],
-        session_pictures=[_picture(item) for item in in_time_order(_of(found, "session"), order)],
-        session_caption=CAPTIONS["session"],
-        changes=[
-            _picture(item)
-            for desc in CHANGE_ORDER
-            for item in in_time_order(_of(found, desc), order)
-        ],
-        runs=run_sections(found, order, run_notes(folder)),
-        quality=quality_tables(folder, order),
+        region_changes=_region_sheet(changes),
+        maps=maps,
+        shapes=brain_shapes(maps, output_dir),
+        quality=quality_sheets(folder, order),
+        methods=methods_html(output_dir),
+        **_shown(folder, order, notes),
     )
-    target = output_dir / f"sub-{participant}.html"
+    target = output_dir / f"{folder.name}.html"
     write_text(page, target)
     return target
 
 
 def ledger_of(output_dir: Path, participant: str) -> pd.DataFrame:
-    """Rows of a participant in ledger.tsv, in its order; no rows without the file."""
-    path = output_dir / "ledger.tsv"
-    if not path.is_file():
-        return pd.DataFrame()
-    ledger = read_table(path, text_columns=("reason", "scanner", "modality", "status"))
-    return ledger[ledger["participant_id"] == f"sub-{participant}"]
+    """Rows of a participant in the ledger that was written last, in its order.
+
+    A job for single participants writes only its own, in logs/sub-X.
+    """
+    who = with_prefix(participant, "sub")
+    places = (output_dir / "ledger.tsv", output_dir / "logs" / who / "ledger.tsv")
+    files = [path for path in places if path.is_file()]
+    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        ledger = read_table(path, text_columns=LEDGER_TEXTS)
+        own = ledger[ledger["participant_id"] == who]
+        if len(own):
+            return own
+    return pd.DataFrame()
+
+
+def methods_html(output_dir: Path) -> str:
+    """logs/CITATION.md as HTML; empty without it."""
+    path = output_dir / "logs" / "CITATION.md"
+    return as_html(path.read_text(encoding="utf-8")) if path.is_file() else ""
+
+
+def summary(ledger: pd.DataFrame, notes: dict[str, list[str]]) -> list[str]:
+    """What was used of a participant and what stands out, in plain sentences."""
+    if not len(ledger):
+        return []
+    rows = scan_rows(ledger)
+    found = [row for row in rows if row["status"] != "missing"]
+    used = [row for row in found if row["status"] == "used"]
+    n_sessions = len({row["session_id"] for row in found})
+    plural = "" if n_sessions == 1 else "s"
+    said = [f"{n_sessions} session{plural} with images; {len(used)} of {len(found)} images used."]
+    told = [
+        f"{row['session_id']} {row['modality']} ({row['run']}): {row['reason']}"
+        for row in found
+        if row["reason"] != "n/a"
+    ]
+    known = " ".join(told)
+    new = {run: [note for note in own if note not in known] for run, own in notes.items()}
+    told += [f"{run}: {'; '.join(own)}" for run, own in new.items() if own]
+    return [*said, *(told or [NOTHING])]
 
 
 def session_rows(ledger: pd.DataFrame) -> list[dict[str, str]]:
@@ -246,18 +180,32 @@ def in_time_order(found: list[_Found], order: list[str]) -> list[_Found]:
     return sorted(found, key=lambda item: place.get(f"ses-{item.name.get('ses')}", len(order)))
 
 
+def _shown(folder, order, notes):
+    """Pictures of the anatomy, of the sessions, of what changed, and of each run."""
+    found = found_figures(folder)
+    changed = [item for desc in CHANGE_ORDER for item in in_time_order(_of(found, desc), order)]
+    sessions = in_time_order(_of(found, "session"), order)
+    return {
+        "anatomy": [(i.title, _picture(i)) for desc in ANAT_ORDER for i in _of(found, desc)],
+        "session_pictures": [(item.label, _picture(item)) for item in sessions],
+        "session_caption": CAPTIONS["session"],
+        "changes": [(f"{item.label}: {item.title}", _picture(item)) for item in changed],
+        "runs": run_sections(found, order, notes),
+    }
+
+
 def run_sections(
     found: list[_Found], order: list[str], notes: dict[str, list[str]]
 ) -> list[dict[str, object]]:
     """Pictures of each BOLD run and what is to be noted, runs in time order."""
     runs: dict[str, list[_Found]] = {}
     for item in in_time_order([f for f in found if f.name.get("desc") in RUN_ORDER], order):
-        runs.setdefault(run_title(item.name), []).append(item)
+        runs.setdefault(item.label, []).append(item)
     return [
         {
             "title": title,
             "notes": notes.get(title, []),
-            "pictures": [_picture(f) for desc in RUN_ORDER for f in _of(part, desc)],
+            "pictures": [(f.title, _picture(f)) for desc in RUN_ORDER for f in _of(part, desc)],
         }
         for title, part in runs.items()
     ]
@@ -288,22 +236,37 @@ def run_title(name: BidsName) -> str:
     return " ".join(f"{key}-{value}" for key, value in kept)
 
 
-def quality_tables(folder: Path, order: list[str]) -> list[dict[str, object]]:
-    """Numbers of the one-row quality tables, each with where it belongs, in time order."""
-    tables = []
-    for pattern in QUALITY_TABLES:
+def quality_sheets(folder: Path, order: list[str]) -> list[Sheet]:
+    """Quality numbers, a table a kind of image: a row a measure, a column a session or run."""
+    made = []
+    for title, pattern in QUALITY_TABLES.items():
         named = [(path, parse_name(path.name)) for path in sorted(folder.glob(pattern))]
-        found = in_time_order([_Found(path, name) for path, name in named if name], order)
-        tables += [table for item in found for table in _quality_of(item)]
-    return tables
+        items = in_time_order([_Found(path, name) for path, name in named if name], order)
+        columns = {item.label or "value": _first_row(item.path) for item in items}
+        if columns:
+            made.append(_quality_sheet(title, columns))
+    return made
 
 
-def _quality_of(item: _Found) -> list[dict[str, object]]:
-    title = run_title(item.name) or "anatomy"
-    return [
-        {"title": title, "cells": [(str(key), cell_text(value)) for key, value in row.items()]}
-        for row in read_table(item.path).head(1).to_dict("records")
-    ]
+def _first_row(path):
+    rows = read_table(path, text_columns=("usable", "reason")).head(1).to_dict("records")
+    return {str(name): cell_text(value) for name, value in (rows[0] if rows else {}).items()}
+
+
+def _quality_sheet(title, columns):
+    names = list(dict.fromkeys(name for values in columns.values() for name in values))
+    table = pd.DataFrame({"measure": names})
+    for label, values in columns.items():
+        table[label] = [values.get(name, "n/a") for name in names]
+    known = [MEANINGS.get(name) for name in names]
+    table["good is"] = [measure.better if measure else None for measure in known]
+    table["what it is"] = [measure.description if measure else None for measure in known]
+    return sheet(title, table, fold=False)
+
+
+def _region_sheet(changes):
+    """Table of changes by region, with the numbers as they are in the files."""
+    return sheet("Change of each region", changes, len(changes)) if len(changes) else None
 
 
 def _of(found: list[_Found], desc: str) -> list[_Found]:
@@ -311,5 +274,7 @@ def _of(found: list[_Found], desc: str) -> list[_Found]:
 
 
 def _picture(item: _Found) -> Picture:
-    label = run_title(item.name)
-    return Picture(embedded_file(item.path), CAPTIONS[str(item.name.get("desc"))], label or "T1w")
+    png, caption = item.path.read_bytes(), CAPTIONS[str(item.name.get("desc"))]
+    alt = f"{item.label or 'T1w'}: {caption.shows}"
+    numbers = numbers_behind(item.path, item.name)
+    return Picture(embedded(png), alt, caption.good, hover=hover_of(png), numbers=numbers)

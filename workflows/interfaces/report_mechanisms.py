@@ -13,11 +13,11 @@ from workflows.compute.mechanism_words import (
 from workflows.compute.process_words import process_cautions, process_sentences
 from workflows.compute.temporal_order import MECHANISM
 from workflows.compute.term_words import measure_name, place_name, strongest
-from workflows.drawing.canvas import png_bytes
 from workflows.drawing.forest import ForestText, forest_plot
 from workflows.drawing.mediation_paths import MediationText, mediation_diagram
 from workflows.interfaces.group_results import GroupResults
-from workflows.interfaces.report_pages import Chapter, Part, Picture, embedded, lines_of
+from workflows.interfaces.report_numbers import numbers_of
+from workflows.interfaces.report_pages import Chapter, Part, drawn, lines_of
 from workflows.interfaces.report_tables import sheets
 
 N_ROWS = 20
@@ -126,11 +126,13 @@ def _can_draw(rows, contrast):
 def _diagram(rows, contrast):
     outcome = str(rows["outcome"].iloc[0])
     figure = mediation_diagram(rows, contrast, MediationText(contrast, outcome))
-    return Picture(
-        embedded(png_bytes(figure)),
+    own = rows[rows["term"].isin(["", contrast])]
+    return drawn(
+        figure,
         f"Paths from {contrast} over {', '.join(_mediators(rows))} to {outcome}",
         "a: treatment to mediator; b: mediator to outcome with treatment held constant; c': what "
         "is left of the treatment. In units of the measures.",
+        (numbers_of(f"paths_{contrast}", own),),
     )
 
 
@@ -153,11 +155,12 @@ def _mass_pictures(results, rows):
         words = f"indirect effect of {contrast} through change in {what}"
         text = ForestText(words, interval=f"{100 * group.confidence:g} % interval")
         pictures.append(
-            Picture(
-                embedded(png_bytes(forest_plot(table, text))),
+            drawn(
+                forest_plot(table, text),
                 f"Indirect effects of {contrast} through {len(top)} regions with intervals",
                 f"The {len(top)} of {len(own)} regions with the smallest p values; intervals are "
                 "not corrected for the number of regions.",
+                (numbers_of(f"indirect_effects_{contrast}", own),),
             )
         )
     return pictures

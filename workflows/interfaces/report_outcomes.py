@@ -16,12 +16,12 @@ from workflows.compute.outcome_words import (
 )
 from workflows.compute.term_words import term_kind
 from workflows.compute.trajectories import session_means
-from workflows.drawing.canvas import png_bytes
 from workflows.drawing.forest import ForestText, forest_plot
 from workflows.drawing.recovery_curve import recovery_curve
 from workflows.drawing.trajectory import TrajectoryText, trajectory_plot
 from workflows.interfaces.group_results import GroupResults
-from workflows.interfaces.report_pages import Chapter, Line, Part, Picture, embedded, lines_of
+from workflows.interfaces.report_numbers import numbers_of
+from workflows.interfaces.report_pages import Chapter, Line, Part, drawn, lines_of
 from workflows.interfaces.report_tables import sheets
 
 MAX_SCORES = 8
@@ -123,11 +123,12 @@ def _forest(results, rows):
     text = ForestText(
         f"effect on {name}, points", interval=f"{100 * group.confidence:g} % interval"
     )
-    return Picture(
-        embedded(png_bytes(forest_plot(table, text))),
+    return drawn(
+        forest_plot(table, text),
         f"Effects on {name} in each model with intervals",
         "The same question asked of change, of follow-up given baseline, and of all sessions "
         "with everybody who has any value.",
+        (numbers_of(f"effects_on_{name}", own),),
     )
 
 
@@ -185,11 +186,12 @@ def _course(results, name):
         return None
     words = f"{100 * confidence:g} % interval of the mean"
     figure = trajectory_plot(values, arms, means, TrajectoryText(name, interval=words))
-    return Picture(
-        embedded(png_bytes(figure)),
+    return drawn(
+        figure,
         f"Course of {name} over the sessions, one panel an arm",
         "Everybody with a value at a session is in its mean, so people who left make the means of "
         "early and late sessions means of different people.",
+        (numbers_of(f"course_of_{name}", means),),
     )
 
 
@@ -204,5 +206,6 @@ def _time_part(results):
         figure = recovery_curve(rows, "response", "time")
         alt = f"Share of people with response over time {score}".strip()
         words = "Supposes that people who left had the same chance of response as those who stayed."
-        pictures.append(Picture(embedded(png_bytes(figure)), alt, words))
+        numbers = numbers_of(f"time_to_response_{score}".rstrip("_"), rows)
+        pictures.append(drawn(figure, alt, words, (numbers,)))
     return Part("Time to response", pictures=tuple(pictures), sheets=sheets(times=table))

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from PIL import Image
+
+from bids_utils.sidecars import read_json
+from workflows.drawing.canvas import png_bytes
+from workflows.drawing.hover import CHUNK
+from workflows.interfaces.brain_view import BrainMap
+from workflows.interfaces.report_numbers import Numbers
 
 if TYPE_CHECKING:
     from workflows.interfaces.report_tables import Sheet
 
 LANGUAGE = "en"
+SCRIPTS = ("brain.js", "page.js")
+STYLE = "page.css"
+LOWEST_HEADING = 6
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its words; two `small` ones stand side by side where there is room."""
+    """A picture with its words; two `small` ones stand side by side where there is room.
+
+    `hover` is what its places say (see `drawing.hover`), `numbers` are the tables behind it,
+    `brain` is the same as a brain that can be turned.
+    """
 
     source: str
     alt: str
     caption: str
     small: bool = False
+    hover: dict[str, object] | None = None
+    numbers: tuple[Numbers, ...] = ()
+    brain: BrainMap | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +95,10 @@ def lines_of(sentences: list[str]) -> tuple[Line, ...]:
 
 
 def rendered(template: str, **content: object) -> str:
-    """Page of a template; every value is escaped."""
+    """Page of a template with the script and the style of all pages; every value is escaped.
+
+    The browser runs no script but this one: the page names its hash.
+    """
     environment = Environment(
         loader=PackageLoader("workflows"),
         autoescape=True,
@@ -79,7 +106,46 @@ def rendered(template: str, **content: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(language=LANGUAGE, **content)
+    environment.filters["asdict"] = asdict
+    script = "\n".join(_part_of_page(name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return environment.get_template(template).render(
+        language=LANGUAGE,
+        script=Markup(script),  # noqa: S704 (our own file)
+        script_hash=f"sha256-{digest}",
+        page_style=Markup(_part_of_page(STYLE)),  # noqa: S704 (our own file)
+        **content,
+    )
+
+
+def as_html(markdown: str, below: int = 2) -> Markup:
+    """Text in Markdown as HTML, its headings below a heading of that level; HTML in it is text."""
+    parser = MarkdownIt("commonmark", {"html": False})
+    tokens = parser.parse(markdown)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + below, LOWEST_HEADING)}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 (escaped)
+
+
+def drawn(
+    figure: Figure,
+    alt: str,
+    caption: str,
+    numbers: tuple[Numbers, ...] = (),
+    brain: BrainMap | None = None,
+) -> Picture:
+    """Picture of a figure, with what its places say."""
+    png = png_bytes(figure)
+    return Picture(embedded(png), alt, caption, hover=hover_of(png), numbers=numbers, brain=brain)
+
+
+def study_key(output_dir: Path) -> str:
+    """Letters that tell the ratings of this study from those of others; no name, no path."""
+    path = output_dir / "dataset_description.json"
+    about = read_json(path) if path.is_file() else {}
+    told = json.dumps([about.get("Name"), about.get("DatasetLinks")], sort_keys=True)
+    return hashlib.sha256(told.encode("utf-8")).hexdigest()[:12]
 
 
 def embedded(png: bytes) -> str:
@@ -87,9 +153,18 @@ def embedded(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
-def embedded_file(path: Path) -> str:
-    """Address of a picture on disk as part of the page."""
-    return embedded(path.read_bytes())
+def hover_of(png: bytes) -> dict[str, object] | None:
+    """What the places of a PNG say; None if nothing, or nothing that can be read."""
+    try:
+        told = Image.open(io.BytesIO(png)).info.get(CHUNK)
+        return json.loads(told) if told else None
+    except (OSError, ValueError):
+        return None
+
+
+def _part_of_page(name: str) -> str:
+    """A file of the templates that goes into every page as it is."""
+    return (files("workflows") / "templates" / name).read_text(encoding="utf-8").strip()
 
 
 def cell_text(value: object) -> str:

@@ -8,15 +8,14 @@ import pandas as pd
 from workflows.compute.completers import NOT_SHOWN
 from workflows.compute.outcome_words import dropout_sentence
 from workflows.compute.small_cells import FEWEST, hidden_cells
-from workflows.drawing.canvas import png_bytes
 from workflows.drawing.participant_flow import participant_flow
 from workflows.interfaces.group_results import GroupResults
+from workflows.interfaces.report_numbers import numbers_of
 from workflows.interfaces.report_pages import (
     Chapter,
     Part,
-    Picture,
     cell_text,
-    embedded,
+    drawn,
     lines_of,
 )
 from workflows.interfaces.report_tables import sheets
@@ -27,6 +26,7 @@ ANALYSED = "analysed"
 COUNTS = ("completers_count", "dropouts_count")
 EFFECTS = ("effect_size", "effect_low", "effect_high")
 GROUPS = ("completers", "dropouts")
+MOST_NAMED = 4
 
 
 def participant_chapter(results: GroupResults) -> Chapter:
@@ -87,8 +87,8 @@ def _flow(results):
     if len(counted):
         alt = "Flow of participants from the list to usable images and scores, per arm"
         words = "The same numbers are in the table below. Steps without arrows do not depend on "
-        source = embedded(png_bytes(participant_flow(steps)))
-        pictures = (Picture(source, alt, f"{words}each other."),)
+        figure, numbers = participant_flow(steps), numbers_of("flow", steps)
+        pictures = (drawn(figure, alt, f"{words}each other.", (numbers,)),)
     n_problems = len(results.problems)
     text = f"{n_problems} problems were noted; they are listed under Problems."
     return Part(
@@ -124,10 +124,15 @@ def _lost(results):
     rows = flow[flow["reason"].fillna("") != ""]
     said = []
     for (n, reason, arm), alike in rows.groupby(["n", "reason", "arm"], sort=False):
-        names = ", ".join(dict.fromkeys(cell_text(detail) for detail in alike["detail"]))
+        names = _few(list(dict.fromkeys(cell_text(detail) for detail in alike["detail"])))
         of = f" ({arm})" if arm != "all" else ""
         said.append(f"{names}: {cell_text(float(n))}, {reason}{of}")
     return Part("Why participants are missing", lines=lines_of(said))
+
+
+def _few(names):
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more families" if more > 0 else "")
 
 
 def _dropouts(results):

@@ -12,9 +12,9 @@ from workflows.compute.prediction_words import (
     selection_sentences,
 )
 from workflows.drawing.calibration import CalibrationText, calibration_plot
-from workflows.drawing.canvas import png_bytes
 from workflows.interfaces.group_results import GroupResults
-from workflows.interfaces.report_pages import Chapter, Part, Picture, embedded, lines_of
+from workflows.interfaces.report_numbers import numbers_of
+from workflows.interfaces.report_pages import Chapter, Part, drawn, lines_of
 from workflows.interfaces.report_tables import sheets
 
 SHOWN = ("clinical", "brain", "clinical+brain")
@@ -89,9 +89,10 @@ def _calibration(scores, people, curve):
     words = str(scores["target"].iloc[0])
     bins = curve.drop(columns="model", errors="ignore").rename(columns={"predictor": "model"})
     figure = calibration_plot(target, predicted, bins, binary, CalibrationText(words))
-    return Picture(
-        embedded(png_bytes(figure)),
+    return drawn(
+        figure,
         f"Predicted against observed {words} for each model",
         "A good prediction follows the diagonal and spreads along it; one that knows nothing is "
         "a heap at the mean.",
+        (numbers_of("calibration", bins),),
     )

@@ -15,13 +15,13 @@ from workflows.compute.pair_quality import (
     scored_values,
 )
 from workflows.compute.qc_fc import ALPHA, FEW_PEOPLE, STATISTICS
-from workflows.drawing.canvas import png_bytes
 from workflows.drawing.motion_edges import motion_edges
 from workflows.drawing.quality_strip import quality_strip
 from workflows.interfaces.group_results import GroupResults
 from workflows.interfaces.group_tables import load_table
 from workflows.interfaces.qc_fc import FAMILY, QC_FC, QC_FC_EDGES
-from workflows.interfaces.report_pages import Chapter, Part, Picture, embedded, lines_of
+from workflows.interfaces.report_numbers import numbers_file, numbers_of
+from workflows.interfaces.report_pages import Chapter, Part, drawn, lines_of
 from workflows.interfaces.report_tables import sheets
 
 MOST_SAID = 10
@@ -68,6 +68,7 @@ def strip_scores(quality: pd.DataFrame) -> pd.DataFrame:
             "row": np.where(several, scored["metric"] + " " + scored["modality"], scored["metric"]),
             "participant_id": _with_ids(scored)["participant_id"],
             "session_id": scored["session_id"],
+            "value": scored["value"],
             "z": np.where(both, scored["z"], scored["bad_z"]),
             "both": both,
             "limit": scored["limit"],
@@ -107,8 +108,8 @@ def _strip(quality):
         "more in small cohorts; Iglewicz & Hoaglin 1993), or where a value is not plausible, scans "
         "are ringed, named and joined with the person's other sessions."
     )
-    source = embedded(png_bytes(quality_strip(scores)))
-    return (Picture(source, alt, caption),)
+    numbers = numbers_of("quality_scores", scores)
+    return (drawn(quality_strip(scores), alt, caption, (numbers,)),)
 
 
 def _changes(results):
@@ -165,7 +166,8 @@ def _motion(results):
         return Part()
     table, edges = (load_table(path) for path in paths)
     families = [rows for _, rows in table.groupby(FAMILY, sort=False)]
-    pictures = [_edge_picture(own) for _, own in edges.groupby(FAMILY, sort=False)]
+    numbers = numbers_file(paths[1], paths[1].parent)
+    pictures = [_edge_picture(own, numbers) for _, own in edges.groupby(FAMILY, sort=False)]
     few = f"Fewer than {FEW_PEOPLE} people: these numbers say little."
     return Part(
         "Motion and change of connectivity (QC-FC)",
@@ -176,7 +178,7 @@ def _motion(results):
     )
 
 
-def _edge_picture(edges):
+def _edge_picture(edges, numbers):
     first, n_people = edges.iloc[0], int(edges["n"].max())
     title = f"{first['modality']}, ses-{first['baseline']} to ses-{first['followup']}"
     r, distance_mm = (edges[name].to_numpy(dtype=float) for name in ("r", "distance_mm"))
@@ -187,7 +189,7 @@ def _edge_picture(edges):
         "and centred at 0, and the bars at the right fill the blue line. Motion often raises "
         "connections of near regions and lowers those of far ones."
     )
-    return Picture(embedded(png_bytes(figure)), alt, caption)
+    return drawn(figure, alt, caption, (numbers,))
 
 
 def _acquired(results):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -22,12 +24,12 @@ from workflows.compute.term_words import (
     strongest,
     term_kind,
 )
-from workflows.drawing.canvas import png_bytes
 from workflows.drawing.partial_scatter import ScatterMarks, ScatterText, partial_scatter
 from workflows.interfaces.group_results import GroupResults
 from workflows.interfaces.report_brain import part_title, sentences_of
 from workflows.interfaces.report_cohort import change_families, design_for, family_of
-from workflows.interfaces.report_pages import Chapter, Part, Picture, embedded, lines_of
+from workflows.interfaces.report_numbers import numbers_of
+from workflows.interfaces.report_pages import Chapter, Part, drawn, lines_of
 from workflows.interfaces.report_tables import sheets
 
 MAX_PARTS, N_SCATTERS, N_CHECKED = 6, 3, 10
@@ -207,9 +209,9 @@ def _correlation(pair):
     return float(first @ second / length) if length > 0 else np.nan
 
 
-def _picture(what, drawn, robust, rank):
+def _picture(what, data, robust, rank):
     row, family, score = what
-    points, design, influential = drawn
+    points, design, influential = data
     place, n_tests = rank
     order = f"strongest of {n_tests}" if place == 1 else f"rank {place} of {n_tests}"
     title = f"{place_name(row)} ({order})\npartial r = {row['estimate']:.2f}, "
@@ -228,4 +230,7 @@ def _picture(what, drawn, robust, rank):
             "the saved values are not."
         )
     alt = f"Scatter of change in {place_name(row)} against change in {score}"
-    return Picture(embedded(png_bytes(figure)), alt, caption, small=True)
+    arms = np.asarray(design.arms, dtype=object)[points.rows]
+    table = pd.DataFrame({"arm": arms, text.x: points.x, text.y: points.y})
+    numbers = numbers_of(f"{place_name(row)}_and_{score}", table)
+    return replace(drawn(figure, alt, caption, (numbers,)), small=True)

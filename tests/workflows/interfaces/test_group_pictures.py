@@ -98,8 +98,10 @@ def test_a_matrix_is_sorted_by_the_networks_of_the_atlas(monkeypatch):
         group_pictures, "region_matrix", lambda *inputs: drawn.append(inputs) or draw(*inputs)
     )
     regions = ["lh_cuneus", "lh_precuneus", "rh_cuneus"]
-    rows = edge_labels(regions).assign(
-        atlas="DesikanKilliany", term="mean", measure="connectivity", unit="z"
+    rows = (
+        edge_labels(regions)
+        .assign(atlas="DesikanKilliany", term="mean", measure="connectivity", unit="z")
+        .assign(model="change", modality="bold")
     )
     picture = matrix_picture(rows.assign(estimate=[0.1, 0.2, 0.3]))
     values, names, _, groups = drawn[0]

@@ -1,5 +1,7 @@
 """The page of a participant: pictures in time order, each in words for who cannot see it."""
 
+import json
+import os
 import re
 
 import pandas as pd
@@ -7,7 +9,9 @@ import pytest
 
 from bids_utils.derivatives import write_table
 from bids_utils.names import parse_name
-from workflows.interfaces.participant_page import CAPTIONS, write_page
+from workflows.drawing.canvas import blank_figure, save_png
+from workflows.drawing.hover import add_spots
+from workflows.interfaces.participant_page import CAPTIONS, ledger_of, write_page
 
 # A PNG of one black pixel.
 PIXEL = bytes.fromhex(
@@ -70,7 +74,7 @@ def test_every_picture_is_told_in_words(page):
 
 def test_the_page_loads_nothing_from_elsewhere(page):
     shown = page("pre", "post")
-    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', shown) == []
+    assert re.findall(r' (?:src|href)="(?!data:|#)[^"]*"', shown) == []
 
 
 @pytest.fixture
@@ -124,4 +128,68 @@ def test_what_is_not_plausible_in_a_run_is_said_at_its_pictures(bold_page):
     expected = [flip, "clean_minutes 4.2, below 5", flip]
     expected += ["not used: asleep", "clean_minutes 3, below 5", flip]
     assert notes == expected
-    assert bold_page.index("below 5") > bold_page.index("BOLD: ses-post task-rest run-1</h2>")
+    section = bold_page.partition("BOLD: ses-post task-rest run-1</h2>")[2]
+    assert "clean_minutes 4.2, below 5" in section.partition("</section>")[0]
+
+
+def ledger_text(*sessions):
+    head = "participant_id\tsession_id\tmodality\trun\tstatus\treason"
+    rows = [f"sub-01\tses-{s}\tT1w\tsub-01_ses-{s}_T1w\tused\tn/a" for s in sessions]
+    return "\n".join([head, *rows]) + "\n"
+
+
+def test_a_job_for_one_person_shows_the_sessions_of_its_own_ledger(tmp_path):
+    own = tmp_path / "logs" / "sub-01" / "ledger.tsv"
+    own.parent.mkdir(parents=True)
+    own.write_text(ledger_text("pre", "post"))
+    assert ledger_of(tmp_path, "01")["session_id"].tolist() == ["ses-pre", "ses-post"]
+    assert "2 of 2 images used" in write_page(tmp_path, "01").read_text(encoding="utf-8")
+
+
+def test_the_ledger_that_was_written_last_counts(tmp_path):
+    whole, own = tmp_path / "ledger.tsv", tmp_path / "logs" / "sub-01" / "ledger.tsv"
+    own.parent.mkdir(parents=True)
+    whole.write_text(ledger_text("pre"))
+    own.write_text(ledger_text("pre", "post"))
+    os.utime(whole, (1000, 1000))
+    os.utime(own, (2000, 2000))
+    assert len(ledger_of(tmp_path, "01")) == 2
+    os.utime(whole, (3000, 3000))
+    assert len(ledger_of(tmp_path, "01")) == 1
+
+
+def test_each_used_image_can_be_rated_by_the_name_the_exclude_list_knows(tmp_path):
+    (tmp_path / "ledger.tsv").write_text(ledger_text("pre", "post").replace("used", "missing", 1))
+    shown = write_page(tmp_path, "01").read_text(encoding="utf-8")
+    rows = re.findall(
+        r'<tr data-participant="([^"]*)" data-session="([^"]*)" '
+        r'data-modality="([^"]*)" data-run="([^"]*)"',
+        shown,
+    )
+    assert rows == [("sub-01", "ses-post", "T1w", "sub-01_ses-post_T1w")]
+
+
+def test_numbers_behind_a_picture_are_those_of_its_run(tmp_path):
+    (tmp_path / "ledger.tsv").write_text(ledger_text("1", "10"))
+    folder = tmp_path / "sub-01"
+    for session in ("1", "10"):
+        start = f"sub-01_ses-{session}_task-rest"
+        func = folder / f"ses-{session}" / "func"
+        write_table(pd.DataFrame({"fd": [0.5]}), func / f"{start}_desc-confounds_timeseries.tsv")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "sub-01_ses-1_task-rest_desc-motion_bold.png").write_bytes(PIXEL)
+    shown = write_page(tmp_path, "01").read_text(encoding="utf-8")
+    names = re.findall(r'download="([^"]*timeseries.tsv)"', shown)
+    assert names == ["sub-01_ses-1_task-rest_desc-confounds_timeseries.tsv"]
+
+
+def test_what_a_picture_says_is_read_from_its_file(tmp_path):
+    figure = blank_figure(1, 1)
+    add_spots(figure.subplots(), [0.5], [0.5], ["volume 3 </script>: 0.2 mm"])
+    (tmp_path / "ledger.tsv").write_text(ledger_text("pre"))
+    figures = tmp_path / "sub-01" / "figures"
+    figures.mkdir(parents=True)
+    save_png(figure, figures / "sub-01_ses-pre_task-rest_desc-motion_bold.png")
+    shown = write_page(tmp_path, "01").read_text(encoding="utf-8")
+    (told,) = re.findall(r'<script type="application/json">(.*?)</script>', shown)
+    assert json.loads(told)["spots"][0][2] == "volume 3 </script>: 0.2 mm"
