@@ -41,13 +41,12 @@ def test_an_attempt_to_reach_another_computer_would_be_noticed(tmp_path):
 
 def test_a_plan_asks_nobody_for_a_newer_version_and_fetches_nothing(make_dataset, tmp_path):
     names = [f"sub-01/ses-{own}/anat/sub-01_ses-{own}_T1w.nii.gz" for own in ("post", "pre")]
-    root = make_dataset(
-        {**dict.fromkeys(names, ""), "participants.tsv": "participant_id\nsub-01\n"}
-    )
+    root = make_dataset(names)
     (tmp_path / "s.yaml").write_text("sessions: {order: [pre, post]}")
     words = [str(root), str(tmp_path / "out"), "plan", "--settings", str(tmp_path / "s.yaml")]
     done, found, _ = python(tmp_path / "watched", "-c", PLAN, *words)
-    assert done.stdout.splitlines()[-1] == "code 11 NO_ET 1", done.stderr
+    assert done.stdout.splitlines()[-1] == "code 3 NO_ET 1", done.stderr
+    assert "not valid BIDS" in done.stderr
     assert found == []
 
 
