@@ -42,6 +42,7 @@ from workflows.records import (
     fingerprint,
     forget_record,
     lock_file,
+    read_record,
     record_file,
     write_record,
 )
@@ -49,6 +50,8 @@ from workflows.saving import Study
 from workflows.seals import remove_unsealed
 
 LOGGER = logging.getLogger(__name__)
+PEOPLE_PER_CORE, FEWEST, MOST = 4, 16, 200
+"""Participants of one graph."""
 
 
 def with_atlases(
@@ -93,7 +96,7 @@ def leave_out(workflow: Workflow) -> None:
 def run_images(
     todo: list[ParticipantPlan], study: Study, options: Options, console: Console
 ) -> None:
-    """Run the participant workflows in one graph; write how each ended as soon as it did.
+    """Run the participant workflows, some people at a time; write how each ended as soon as it did.
 
     Those whom another run works on, or has finished meanwhile, are left alone.
 
@@ -102,9 +105,23 @@ def run_images(
     Stopped
         A signal asked to stop; the records of those who were not finished say so.
     """
-    with ExitStack() as locks:
-        free = [one for one in todo if is_free(one, options, locks, console)]
-        run_free([one for one in free if not is_done(one, study)], study, options, console)
+    for people in batches(todo, options.nprocs):
+        with ExitStack() as locks:
+            free = [one for one in people if is_free(one, options, locks, console)]
+            run_free([one for one in free if not is_done(one, study)], study, options, console)
+        records = [read_record(study.output_dir, one.label) for one in people]
+        if options.stop_on_first_crash and any(record.status == "failed" for record in records):
+            return
+
+
+def batches(todo: list[ParticipantPlan], n_procs: int) -> list[list[ParticipantPlan]]:
+    """Participants whose steps are in one graph; a few for each core, so that none waits for long.
+
+    A person costs 3 MB and two open locks as long as the graph is there, and Nipype looks at all
+    steps of a graph each time one ends.
+    """
+    size = min(max(FEWEST, PEOPLE_PER_CORE * n_procs), MOST)
+    return [todo[start : start + size] for start in range(0, len(todo), size)]
 
 
 def is_free(

@@ -17,7 +17,7 @@ from workflows.failures import Failure
 from workflows.locks import locked
 from workflows.options import Options
 from workflows.processes import Stopped
-from workflows.records import fingerprint, lock_file, read_record, write_record
+from workflows.records import fingerprint, is_running, lock_file, read_record, write_record
 from workflows.saving import Study
 
 CONSOLE = Console(record=True, width=200, force_terminal=False)
@@ -193,3 +193,47 @@ def test_the_record_is_about_the_inputs_as_they_were_when_the_run_began(
     assert [record.fingerprint for record in records] == before
     after = [fingerprint(person, Settings()) for person in people]
     assert [new == old for new, old in zip(after, before, strict=True)] == [False, True]
+
+
+def crowd(tmp_path, n_people):
+    people = []
+    for number in range(n_people):
+        file = tmp_path / f"sub-{number:03d}_T1w.nii.gz"
+        file.touch()
+        people.append(ParticipantPlan(f"{number:03d}", (SessionPlan("pre", 0.0, file, ()),)))
+    return people
+
+
+def test_a_large_cohort_is_run_some_people_at_a_time_and_nobody_twice(
+    options, asked, tmp_path, monkeypatch
+):
+    sizes, n_locked = [], []
+
+    def run_graph(workflow, titles, *_):
+        sizes.append(len(titles))
+        n_locked.append(sum(is_running(options.output_dir, one.label) for one in people))
+
+    monkeypatch.setattr(execution, "run_graph", run_graph)
+    people = crowd(tmp_path, 40)
+    run_images(people, study_of(options), options, CONSOLE)
+    assert sizes == n_locked == [16, 16, 8]
+    assert asked == [one.label for one in people]
+
+
+def test_more_cores_get_more_people_and_never_more_locks_than_files_may_be_open():
+    people = list(range(1000))
+    assert [len(part) for part in execution.batches(people, 10)] == [40] * 25
+    assert [len(part) for part in execution.batches(people, 128)] == [200] * 5
+    assert sum(execution.batches(people, 3), []) == people
+    assert execution.batches([], 3) == []
+
+
+def test_after_the_first_failure_nobody_else_is_begun_if_so_asked(
+    options, asked, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(execution, "run_graph", lambda *_: None)
+    people = crowd(tmp_path, 20)
+    first = replace(options, stop_on_first_crash=True)
+    run_images(people, study_of(options), first, CONSOLE)
+    assert len(asked) == 16
+    assert read_record(options.output_dir, "019").status == "not started"
