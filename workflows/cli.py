@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_level(arguments: argparse.Namespace) -> int:
     """Exit code of one call; imaging libraries load here, so that --help is quick."""
+    # Without a home that can be written Matplotlib keeps its list of fonts in a temporary folder.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from workflows import plugin, run
 
     plugin.quiet_nipype(_nipype_level(arguments))

@@ -380,6 +380,21 @@ def test_help_is_quick_and_loads_no_imaging_library():
     assert not {"nipype", "nibabel", "pandas", "numpy"} & set(done.stdout.split("'"))
 
 
+def test_a_home_that_cannot_be_written_is_no_reason_for_a_warning(tmp_path):
+    home = tmp_path / "no_folder"
+    home.touch()
+    places = ("HOME", "MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    done = subprocess.run(
+        [sys.executable, "-m", "workflows.cli", str(tmp_path / "nowhere"), str(tmp_path), "plan"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **dict.fromkeys(places, str(home / "below"))},
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("braindelta: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_command_line_wants_a_level(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["a", "b", "participants"])
