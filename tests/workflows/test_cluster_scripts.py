@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from patience import until
 
 from workflows.cluster import SCHEDULERS, ClusterSettings, JobSettings
 from workflows.cluster_jobs import MANIFEST
@@ -39,7 +40,7 @@ PARTICIPANTS = Job(
     "participants1", ("01", "02", "A7"), CLUSTER.participant, (*WORDS, "participant")
 )
 GROUP = Job("group", None, CLUSTER.group, (*WORDS, "group"))
-SHOW = r"""printf '%s\0' "$@" >"$OUT"; printf '%s\n' "$OMP_NUM_THREADS" """
+SHOW = r"""printf '%s\0' "$@" >"$OUT" """
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -125,13 +126,6 @@ def task(tmp_path):
     return start
 
 
-def until(is_true, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, "this did not come true in time"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_paths_of_any_kind_reach_the_program_as_they_are(task, scheduler):
     words = ("/a b", "it's", 'say "x"', "$HOME `id` \\ *", "new\nline", "é", "participant", "")
@@ -140,7 +134,6 @@ def test_paths_of_any_kind_reach_the_program_as_they_are(task, scheduler):
     received = task.out.read_text(encoding="utf-8").split("\0")[:-1]
     own = ["--participant-label", "02", "--nprocs", "2", "--mem-gb", "4.000"]
     assert received == [*words, *own]
-    assert task.printed.read_text() == "1\n"
 
 
 def test_cores_and_memory_come_from_the_allocation(task):
@@ -166,7 +159,7 @@ def test_a_task_that_is_not_in_the_array_does_nothing(task, index):
 
 def test_a_task_notes_how_it_began_and_ended(task):
     running = task('touch "$OUT"; while [ -e "$OUT" ]; do sleep 0.05; done; exit 7')
-    until(task.out.exists)
+    until(task.out.exists, 10)
     began = task.note()
     assert (began["job"], began["ended"], began["exit_code"]) == ("40_2", None, None)
     assert abs(began["started"] - time.time()) < 60
@@ -192,7 +185,7 @@ while :; do sleep 0.05; done
 @pytest.mark.parametrize("name", ["TERM", "USR1", "USR2"])
 def test_signals_are_passed_on_and_the_task_waits_for_a_clean_end(task, name):
     running = task(PATIENT)
-    until(task.out.exists)
+    until(task.out.exists, 10)
     running.send_signal(getattr(signal, f"SIG{name}"))
     assert running.wait(10) == 1
     assert task.printed.read_text() == "stopping\nstopped\n"
@@ -203,7 +196,7 @@ def test_signals_are_passed_on_and_the_task_waits_for_a_clean_end(task, name):
 
 def test_a_second_signal_does_not_cut_the_clean_end_short(task):
     running = task(PATIENT)
-    until(task.out.exists)
+    until(task.out.exists, 10)
     running.send_signal(signal.SIGUSR1)
     time.sleep(0.1)
     running.send_signal(signal.SIGTERM)
@@ -217,7 +210,7 @@ def test_a_program_that_is_killed_gives_137_and_a_killed_task_leaves_no_end(task
     assert running.wait(10) == 137
     assert task.note()["exit_code"] == 137
     running = task('touch "$OUT"; sleep 1')
-    until(task.out.exists)
+    until(task.out.exists, 10)
     running.kill()
     running.wait(10)
     assert task.note()["ended"] is None

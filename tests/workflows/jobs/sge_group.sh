@@ -47,7 +47,6 @@ module load apptainer
 
 memory_mb=2560
 printf -v memory_gb '%d.%03d' $((memory_mb / 1024)) $((memory_mb % 1024 * 1000 / 1024))
-export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 # cores are used by processes
 program=(apptainer run --cleanenv "$HOME/braindelta.sif")
 arguments=(
     '/data/my study/bids'
