@@ -37,6 +37,7 @@ from workflows.participant import (
 from workflows.plugin import LocalPlugin
 from workflows.processes import Stopped
 from workflows.progress import NodeProgress
+from workflows.provenance import participant_file, write_participant_provenance
 from workflows.records import (
     crash_folder,
     fingerprint,
@@ -195,6 +196,7 @@ def forget_run(participant: ParticipantPlan, study: Study, options: Options) -> 
     shutil.rmtree(crash_folder(root, label), ignore_errors=True)
     forget_results(participant, study)
     participant_page(root, label).unlink(missing_ok=True)
+    participant_file(root, label).unlink(missing_ok=True)
     for folder in (root / with_prefix(label, "sub"), record_file(root, label).parent):
         remove_leftovers(folder)
     for folder in remove_unsealed(participant_work(label, options)):
@@ -244,6 +246,8 @@ def close_participant(started: Started, study: Study, options: Options) -> None:
     files = saved_files(participant, study)
     cause = f"missing at the end: {', '.join(map(str, missing[:3]))} ...; run it again"
     failures = [Failure("saving", "ToolError", cause, "")] if missing else []
+    if not failures:
+        write_participant_provenance(participant, study, options)
     how = (started.fingerprint, failures, files)
     record = write_record(study.output_dir, participant.label, *how)
     if options.clean_workdir and record.status == "done":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from bids_utils.derivatives import (
     write_text,
 )
 from bids_utils.names import with_prefix
-from bids_utils.plan import LEDGER_DICTIONARY
+from bids_utils.plan import LEDGER_DICTIONARY, ParticipantPlan
 from configs.atlases import chosen_atlas
 from configs.settings import Settings, dump_settings
-from workflows.citation import Provenance, methods_text
+from workflows.citation import Ran, group_ran, methods_text
 from workflows.options import Options, fmriprep_trees, sources_of
+from workflows.provenance import is_group_of, planned_steps, read_steps
 
 CODE_URL = "https://github.com/braindelta/braindelta"
 IGNORED = (
@@ -47,7 +49,7 @@ IGNORED = (
 
 
 def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | None) -> None:
-    """Write what describes the derivative dataset: settings, methods, ledger.
+    """Write what describes the derivative dataset: settings, sources, ledger.
 
     The ledger of the whole dataset is written only where the whole dataset was planned, so
     that jobs for single participants do not overwrite each other's.
@@ -60,13 +62,33 @@ def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | 
     write_dataset_description(root, options.bids_dir, generator, links)
     write_bidsignore(root, IGNORED)
     write_text(dump_settings(settings, root), root / "settings.yaml")
-    named = tuple("a table" if name == "table" else name for name, _ in sources_of(options))
-    sources = tuple(dict.fromkeys(named))
-    provenance = Provenance(ledger is not None, sources, preprocessed=bool(trees))
-    methods = methods_text(settings, chosen_atlas(settings.atlas), provenance)
-    write_text(methods, root / "logs" / "CITATION.md")
     if ledger is not None and not options.participant_label:
         write_table(ledger, root / "ledger.tsv", LEDGER_DICTIONARY)
+
+
+def write_methods(
+    options: Options, settings: Settings, planned: Iterable[ParticipantPlan] = ()
+) -> None:
+    """Write logs/CITATION.md: what was done for those who are done, and at the group level.
+
+    Where nothing was done with these settings it is the text of what is `planned`.
+
+    Raises
+    ------
+    DatasetError
+        A table of the group level cannot be read, or the folder not be written.
+    """
+    root = options.output_dir
+    is_group = is_group_of(root, settings)
+    steps = tuple(read_steps(root, settings))
+    is_planned = not steps and not is_group
+    if is_planned:
+        steps = tuple(planned_steps(participant, settings) for participant in planned)
+    names = tuple("a table" if name == "table" else name for name, _ in sources_of(options))
+    ran = Ran(steps, tuple(dict.fromkeys(names)), is_planned)
+    group = group_ran(root / "group", settings) if is_group else None
+    text = methods_text(settings, chosen_atlas(settings.atlas), ran, group)
+    write_text(text, root / "logs" / "CITATION.md")
 
 
 def ledger_file(output_dir: Path, participant: str) -> Path:

@@ -68,7 +68,8 @@ from workflows.options import (
     sources_of,
     with_seed,
 )
-from workflows.output_dataset import ledger_file, prepare_output
+from workflows.output_dataset import ledger_file, prepare_output, write_methods
+from workflows.provenance import write_group_provenance
 from workflows.questions import session_moments
 from workflows.records import Record, is_running
 from workflows.report import write_group_report, write_participant_report
@@ -186,6 +187,7 @@ def run_plan(options: Options, settings: Settings, console: Console) -> int:
     show_notes(plan, console)
     if not options.dry_run:
         prepare_output(options, settings, plan.ledger)
+        write_methods(options, settings, plan.participants)
         console.print(f"Written: {options.output_dir / 'ledger.tsv'}", soft_wrap=True)
     return DONE if plan.participants else NOTHING_TO_DO
 
@@ -203,10 +205,12 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
         return DONE if todo else NOTHING_TO_DO
     prepare_output(options, settings, plan.ledger)
     if options.boilerplate_only:
+        write_methods(options, settings, plan.participants)
         return DONE
     if todo and not options.reports_only:
         study = with_atlases(study, todo, options, console)
         run_images(todo, study, options, console)
+    write_methods(options, settings, plan.participants)
     write_pages(plan, list(plan.participants) if options.reports_only else todo, options)
     records = current_records(plan, study)
     show_failures(records, console)
@@ -249,6 +253,7 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
         return DONE
     prepare_output(options, settings, ledger)
     if options.boilerplate_only:
+        write_methods(options, settings)
         return DONE
     with ExitStack() as locks:
         for file in group_locks(options):
@@ -274,6 +279,8 @@ def write_group(
     remove_leftovers(options.output_dir / "group")
     if not options.reports_only:
         run_models(options, settings, how)
+        write_group_provenance(options, settings)
+    write_methods(options, settings)
     if ledger is not None and not options.participant_label:
         flagged = flagged_ledger(ledger, options.output_dir / "group")
         write_table(flagged, options.output_dir / "ledger.tsv", LEDGER_DICTIONARY)

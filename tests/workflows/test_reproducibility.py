@@ -1,7 +1,9 @@
 """The same tables, byte by byte, whatever the order of rows, the processes and the threads."""
 
+import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -13,6 +15,7 @@ import pytest
 from bids_utils.derivatives import write_json, write_table
 from workflows.compute.made_up_study import STUDIES
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PEOPLE = "participants.tsv"
 
@@ -43,12 +46,20 @@ def group_tables(root, *options, threads="1"):
     """Tables and arrays of the group level by name, run in a process of its own."""
     places = [str(root / "bids"), str(root / "out"), "group", "-w", str(root / "work")]
     given = ["--measures", str(root / "measures.tsv"), "--settings", str(root / "settings.yaml")]
-    command = [sys.executable, "-m", "workflows.cli", *places, *given, *options]
+    call([*places, *given, *options], threads)
+    return tables_of(root / "out" / "group")
+
+
+def call(words, threads="1", cwd=None):
+    command = [sys.executable, "-m", "workflows.cli", *words]
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, threads), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    how = {"env": environment, "cwd": cwd, "capture_output": True, "text": True, "check": False}
+    done = subprocess.run(command, **how)
     assert done.returncode in (0, 10), done.stderr
-    folder = root / "out" / "group"
+
+
+def tables_of(folder):
     kinds = (".tsv", ".npy")
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.suffix in kinds}
 
@@ -57,10 +68,11 @@ def group_tables(root, *options, threads="1"):
 def plain(tmp_path_factory):
     root = tmp_path_factory.mktemp("plain")
     write_study(root)
-    return group_tables(root)
+    return root, group_tables(root)
 
 
 def test_rows_in_another_order_two_processes_and_two_threads_give_the_same_tables(plain, tmp_path):
+    _, plain = plain
     write_study(tmp_path)
     bids = tmp_path / "bids"
     for table in (bids / PEOPLE, bids / "phenotype" / "bdi.tsv", tmp_path / "measures.tsv"):
@@ -69,3 +81,18 @@ def test_rows_in_another_order_two_processes_and_two_threads_give_the_same_table
     assert Path("models/change.tsv") in plain
     assert sorted(name for name in plain if other.get(name) != plain[name]) == []
     assert other.keys() == plain.keys()
+
+
+def test_the_saved_settings_and_command_alone_give_the_same_tables(plain, tmp_path):
+    root, tables = plain
+    for name in ("bids", "measures.tsv", "out/settings.yaml"):
+        copy_of(root / name, tmp_path / name)
+    told = json.loads((root / "out" / "group" / "provenance.json").read_text(encoding="utf-8"))
+    assert told["command"][0] == "braindelta"
+    call([*told["command"][1:], "-w", str(tmp_path / "work")], cwd=tmp_path / "out")
+    assert tables_of(tmp_path / "out" / "group") == tables
+
+
+def copy_of(source, target):
+    target.parent.mkdir(exist_ok=True)
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
