@@ -93,6 +93,8 @@ def shared_settings(settings: Settings) -> dict[str, object]:
     found["sessions"].pop("exclude")
     # the table of repeated scans judges the change of people; no analysis reads it
     found["group"].pop("rescan")
+    # what is shared of the results changes none of them
+    found.pop("privacy")
     # of the atlas the content counts too, not where it lies
     atlas = chosen_atlas(settings.atlas)
     found["atlas"] = {"name": atlas.name, "sha256": atlas_digest(atlas)}

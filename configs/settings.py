@@ -30,7 +30,7 @@ CONTRAST_TOLERANCE = 1e-9
 MOST_SHOWN = 200
 FILES = (
     *(("sessions", "exclude"), ("atlas", "file"), ("atlas", "labels"), ("atlas", "space_template")),
-    *(("func", "tasks", "stats_model"), ("group", "rescan")),
+    *(("func", "tasks", "stats_model"), ("group", "rescan"), ("privacy", "key_file")),
 )
 """Settings that name a file."""
 
@@ -420,8 +420,21 @@ class GroupSettings(Section):
         return self
 
 
+class PrivacySettings(Section):
+    """A copy of the results of the group that can be given to others, in OUTPUT_DIR/shared.
+
+    `results`: tables about groups of people, without counts of fewer than `min_cell`. `people`:
+    also tables with a row a person, under pseudonyms made with the secret in `key_file` (not
+    given: beside OUTPUT_DIR; made where it is not there).
+    """
+
+    share: Literal["none", "results", "people"] = "none"
+    min_cell: Annotated[int, Field(ge=2)] = 5
+    key_file: InputFile | None = None
+
+
 class Settings(Section):
-    """Everything that decides a result."""
+    """Everything that decides a result, and what of it may be shared."""
 
     sessions: SessionSettings = SessionSettings()
     atlas: AtlasSettings = AtlasSettings()
@@ -429,6 +442,7 @@ class Settings(Section):
     func: FuncSettings = FuncSettings()
     sources: SourceSettings = SourceSettings()
     group: GroupSettings = GroupSettings()
+    privacy: PrivacySettings = PrivacySettings()
     random_seed: Annotated[int, Field(ge=0)] = 1
 
 

@@ -40,6 +40,7 @@ IGNORED = (
     "*_atlas-*",
     "figures",
     "group",
+    "shared",
     "logs",
     "work",
     "atlas",

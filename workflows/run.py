@@ -75,6 +75,7 @@ from workflows.records import Record, is_running
 from workflows.report import write_group_report, write_participant_report
 from workflows.saving import Study
 from workflows.seals import remove_unsealed
+from workflows.sharing import share_results
 from workflows.standing import Standing, standings
 from workflows.submit import (
     SUBMIT_SCRIPT,
@@ -285,6 +286,7 @@ def write_group(
         flagged = flagged_ledger(ledger, options.output_dir / "group")
         write_table(flagged, options.output_dir / "ledger.tsv", LEDGER_DICTIONARY)
     write_group_report(options.output_dir)
+    share_results(options.output_dir, settings)
 
 
 def run_lock(options: Options, settings: Settings, console: Console) -> int:

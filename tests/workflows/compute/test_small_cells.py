@@ -1,9 +1,14 @@
 """Small counts, and what would give them away, are hidden."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from workflows.compute.small_cells import hidden_cells
+from workflows.compute.small_cells import (
+    hidden_cells,
+    without_hidden_rates,
+    without_small_cells,
+)
 
 
 def test_one_small_cell_takes_three_others_with_it():
@@ -35,3 +40,57 @@ def test_a_cell_alone_is_hidden_and_missing_cells_stay():
 @pytest.mark.parametrize(("fewest", "expected"), [(3, [False, False]), (11, [True, True])])
 def test_the_limit_can_be_chosen(fewest, expected):
     assert hidden_cells(np.array([[10.0, 12.0]]), fewest).tolist() == [expected]
+
+
+def flow(*rows):
+    return pd.DataFrame(rows, columns=["step", "arm", "n"])
+
+
+def test_a_small_arm_and_the_one_that_would_give_it_away_are_hidden():
+    table = flow(
+        ("scanned", "all", 30), ("scanned", "A", 3), ("scanned", "B", 12), ("scanned", "C", 15)
+    )
+    shown = without_small_cells(table, 5)["n"]
+    assert shown.fillna(-1).tolist() == [30, -1, -1, 15]
+
+
+def test_with_two_arms_the_total_cannot_be_used_to_find_the_small_one():
+    table = flow(("scanned", "all", 15), ("scanned", "A", 3), ("scanned", "B", 12))
+    assert without_small_cells(table, 5)["n"].isna().tolist() == [False, True, True]
+
+
+def test_counts_that_are_large_enough_or_zero_stay():
+    table = flow(("scanned", "all", 15), ("scanned", "A", 0), ("scanned", "B", 15))
+    assert without_small_cells(table, 5)["n"].tolist() == [15, 0, 15]
+
+
+def test_few_people_without_the_outcome_hide_the_rate_too():
+    table = pd.DataFrame(
+        {"arm": ["A", "B"], "n_with_outcome": [18, 10], "n": [20, 20], "rate": [0.9, 0.5]}
+    )
+    shown = without_small_cells(table, 5)
+    assert shown["rate"].isna().all()
+    alone = without_small_cells(table.drop(columns="arm"), 5)
+    assert alone["rate"].isna().tolist() == [True, False]
+
+
+def test_counts_of_arms_in_a_text_are_hidden_together_and_numbers_of_tests_stay():
+    table = pd.DataFrame({"n": [9, 40], "n_per_arm": ["A=4;B=5", "A=20;B=20"], "n_edges": [3, 3]})
+    shown = without_small_cells(table, 5)
+    assert shown["n_per_arm"].fillna("").tolist() == ["", "A=20;B=20"]
+    assert shown["n_edges"].tolist() == [3, 3]
+
+
+def test_small_numbers_in_notes_are_not_told():
+    table = pd.DataFrame({"note": ["not tested: 2 participants, 5 needed", "12 people", None]})
+    notes = without_small_cells(table, 5)["note"].fillna("").tolist()
+    assert notes == ["not tested: fewer than 5 participants, 5 needed", "12 people", ""]
+
+
+def test_a_difference_goes_with_the_rates_it_is_made_of():
+    rates = pd.DataFrame({"score": ["x"] * 3, "arm": ["A", "B", "C"], "rate": [0.2, np.nan, 0.4]})
+    differences = pd.DataFrame(
+        {"score": ["x", "x"], "arm": ["A", "B"], "reference": "C", "difference": [-0.2, 0.1]}
+    )
+    shown = without_hidden_rates(differences, rates)["difference"]
+    assert shown.fillna(9).tolist() == [-0.2, 9]
