@@ -165,14 +165,18 @@ def write_table(
     DatasetError
         The folder cannot be written.
     """
-    columns = {name: _cells(table[name]) for name in table.columns}
-    text = pd.DataFrame(columns, index=table.index, columns=table.columns).to_csv(
-        sep="\t", index=False, na_rep="n/a", lineterminator="\n", quoting=csv.QUOTE_NONE
-    )
-    write_text(text, path)
+    write_text(table_text(table), path)
     if dictionary is not None:
         entries = {str(name): dictionary[name] for name in table.columns if name in dictionary}
         write_json(entries, path.with_suffix(".json"))
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Columns of a table as TSV, as `write_table` writes them."""
+    columns = {name: _cells(table[name]) for name in table.columns}
+    return pd.DataFrame(columns, index=table.index, columns=table.columns).to_csv(
+        sep="\t", index=False, na_rep="n/a", lineterminator="\n", quoting=csv.QUOTE_NONE
+    )
 
 
 def read_table(

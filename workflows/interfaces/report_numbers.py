@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
+
+from bids_utils.derivatives import table_text
 
 MOST_BYTES = 48 * 1024
 TSV = "data:text/tab-separated-values;charset=utf-8;base64,"
@@ -26,12 +27,8 @@ class Numbers:
 
 def numbers_of(name: str, table: pd.DataFrame) -> Numbers:
     """A table as part of the page; missing values are n/a, numbers have all their digits."""
-    texts = table.apply(lambda column: column.map(_one_line))
-    text = texts.to_csv(
-        sep="\t", index=False, na_rep="n/a", lineterminator="\n", quoting=csv.QUOTE_NONE
-    )
     kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
-    return _inside(f"{kept}.tsv", text.encode("utf-8"))
+    return _inside(f"{kept}.tsv", table_text(table).encode("utf-8"))
 
 
 def numbers_file(path: Path, page_folder: Path) -> Numbers:
@@ -51,7 +48,3 @@ def size_text(n_bytes: int) -> str:
 def _inside(name: str, content: bytes) -> Numbers:
     address = TSV + base64.b64encode(content).decode("ascii")
     return Numbers(name, address, size_text(len(content)))
-
-
-def _one_line(cell: object) -> object:
-    return " ".join(cell.split()) or None if isinstance(cell, str) else cell

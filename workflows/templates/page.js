@@ -154,7 +154,7 @@ function shapeOf(atlas) {
   return shapes.get(atlas);
 }
 function selectOf(words, options, act) {
-  const label = made("label", `${words} `), select = made("select");
+  const label = made("label", `${words} `), select = made("select", "", { "aria-label": words });
   options.forEach(([key, text]) => select.append(made("option", text, { value: key })));
   select.addEventListener("change", () => act(select.value));
   label.append(select);
@@ -258,7 +258,8 @@ function keep(changed) {
   inMemory = changed;
   store.write(RATINGS, JSON.stringify(changed));
 }
-const cellText = (text) => oneLine(text || "") || "n/a";
+/* A cell that a spreadsheet would take for a formula starts with an apostrophe, as in all our tables. */
+const cellText = (text) => (oneLine(text || "") || "n/a").replace(/^(?=[=+@]|-(?![\d.]))/, "'");
 function table(columns, rows) {
   return [columns, ...rows].map((row) => row.map(cellText).join("\t")).join("\n") + "\n";
 }
