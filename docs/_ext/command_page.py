@@ -40,7 +40,7 @@ def _names(action: argparse.Action) -> str:
     value = _value(action)
     if not action.option_strings:
         return code(value)
-    return ", ".join(code(f"{name} {value}".strip()) for name in action.option_strings)
+    return ", ".join(map(code, action.option_strings)) + (f" {value}" if value else "")
 
 
 def _value(action: argparse.Action) -> str:

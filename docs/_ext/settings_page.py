@@ -41,6 +41,11 @@ class Setting:
     meaning: str
 
     @property
+    def key(self) -> str:
+        """Name without its section."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def default(self) -> str:
         """Default as it is written in YAML; a key without one must be given."""
         if self.field.is_required():
@@ -138,7 +143,13 @@ def _record(path: str, kind: type[BaseModel], records: dict[str, dict[str, str]]
 
 def _table(found: list[Setting]) -> str:
     rows = [
-        (code(one.name), _kind(one), unit_of(one.name), one.default, _linked(one.meaning))
+        (
+            code(one.name.rpartition(".")[2]),
+            _kind(one),
+            unit_of(one.name),
+            one.default,
+            _linked(one.meaning),
+        )
         for one in found
     ]
     return table(("setting", "what it can be", "unit", "default", "meaning"), rows)
@@ -153,8 +164,13 @@ def _kind(setting: Setting) -> str:
 
 
 def _linked(meaning: str) -> str:
-    """Names of pages as links."""
-    return PAGE.sub(r"[\1](\1.md)", meaning)
+    """Names of pages as links, where there is such a page."""
+    return PAGE.sub(lambda found: _link(found[1]) or found[0], meaning)
+
+
+def _link(page: str) -> str:
+    there = (MEANINGS.parents[1] / f"{page}.md").is_file()
+    return f"[{page}]({page}.md)" if there else ""
 
 
 def _whole(field: FieldInfo) -> Any:
