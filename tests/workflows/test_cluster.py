@@ -1,5 +1,8 @@
 """The file that describes a cluster: what is allowed in it, and what a mistake is told."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bids_utils.errors import SettingsError
@@ -66,3 +69,12 @@ def test_a_description_of_a_cluster_holds_nothing_of_the_science():
         "setup",
         "command",
     }
+
+
+def test_what_the_documentation_shows_is_a_description_of_a_cluster(load):
+    page = Path(__file__).parents[2] / "docs" / "clusters.md"
+    blocks = re.findall(r"```yml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    found = [load(block) for block in blocks]
+    assert found[0].participant == found[0].group == ClusterSettings().participant
+    assert found[0].setup == ("module load python/3.12",)
+    assert found[1].command.startswith("apptainer run")
