@@ -56,9 +56,7 @@ SLURM_JOB = re.compile(
     r".*? JobState=(?P<state>\w+)",
     re.MULTILINE,
 )
-ACCOUNTED = re.compile(
-    r"^(?P<job>\d+)(?:_(?P<tasks>\d+|\[[^]]+\]))?\|(?P<state>[A-Z_]+)", re.MULTILINE
-)
+ACCOUNTED = re.compile(r"^(?P<job>\d+)(?:_(?P<task>\d+))?\|(?P<state>[A-Z_]+)", re.MULTILINE)
 
 
 def task_states(tasks: Iterable[Task]) -> dict[Key, State] | None:
@@ -109,14 +107,16 @@ def read_scontrol(text: str) -> dict[Key, State]:
 
 
 def read_accounting(text: str) -> dict[Key, State]:
-    """States in the answer of ``sacct -X -n -P -o JobID,State``."""
+    """States of tasks that have ended, in the answer of ``sacct -X -n -P -o JobID,State``.
+
+    Others are left out: the accounting still shows tasks as waiting that were cancelled before
+    they began, or that have begun. What waits or runs, scontrol knows.
+    """
     states: dict[Key, State] = {}
     for found in ACCOUNTED.finditer(text):
         state = SLURM_STATES.get(found["state"], "unknown")
-        if found["tasks"] is None:
-            states[found["job"], None] = state
-        for index in task_numbers((found["tasks"] or "").strip("[]")):
-            states[found["job"], index] = state
+        if state not in ("waiting", "running"):
+            states[found["job"], int(found["task"]) if found["task"] else None] = state
     return states
 
 

@@ -26,13 +26,16 @@ JobId=11 ArrayJobId=2 ArrayTaskId=5 JobName=braindelta UserId=a(1) JobState=CANC
 JobId=12 JobName=braindelta UserId=a(1) JobState=COMPLETED Reason=None ExitCode=0:0
 """  # noqa: E501 - as SLURM 22.05 writes it, columns between left out
 SACCT = """\
-21_1|COMPLETED
-21_2|CANCELLED by 1000
-21_3|OUT_OF_MEMORY
-21_4|NODE_FAIL
-21_[5-6%2]|PENDING
-22|FAILED
+2|PENDING
+1_1|COMPLETED
+1_2|FAILED
+1_3|OUT_OF_MEMORY
+1_4|CANCELLED by 0
+1_5|TIMEOUT
+1_6|RUNNING
+1_[6-8%3]|PENDING
 """
+"""Here task 8 was cancelled while it waited, and the accounting did not notice."""
 QSTAT = """\
 job-ID  prior   name       user         state submit/start at     queue                          slots ja-task-ID
 -----------------------------------------------------------------------------------------------------------------
@@ -58,15 +61,13 @@ def test_scontrol_tells_of_waiting_running_and_ended_tasks():
     }
 
 
-def test_the_accounting_tells_of_tasks_that_ended_long_ago():
+def test_the_accounting_tells_how_tasks_ended_and_not_who_waits():
     assert read_accounting(SACCT) == {
-        ("21", 1): "completed",
-        ("21", 2): "cancelled",
-        ("21", 3): "out of memory",
-        ("21", 4): "node failed",
-        ("21", 5): "waiting",
-        ("21", 6): "waiting",
-        ("22", None): "failed",
+        ("1", 1): "completed",
+        ("1", 2): "failed",
+        ("1", 3): "out of memory",
+        ("1", 4): "cancelled",
+        ("1", 5): "time limit",
     }
 
 
@@ -126,11 +127,12 @@ UNKNOWN = "slurm_load_jobs error: Invalid job id specified\n"
 
 
 def test_scontrol_is_believed_before_the_accounting(scheduler):
-    scheduler("sacct", "2_3|RUNNING\n2_6|COMPLETED\n")
+    scheduler("sacct", "2_3|FAILED\n2_6|COMPLETED\n2_[9-10]|PENDING\n")
     scheduler("scontrol", SCONTROL)
     states = task_states([task("2", 3), task("2", 6)])
     assert states["2", 3] == "out of memory"
     assert states["2", 6] == "completed"
+    assert ("2", 9) not in states
 
 
 def test_without_accounting_jobs_that_slurm_forgot_are_in_no_answer(scheduler):
@@ -140,7 +142,7 @@ def test_without_accounting_jobs_that_slurm_forgot_are_in_no_answer(scheduler):
 
 
 def test_a_controller_that_does_not_answer_is_not_taken_for_an_empty_queue(scheduler):
-    scheduler("sacct", "2_1|RUNNING\n")
+    scheduler("sacct", "2_1|FAILED\n")
     scheduler("scontrol", error="Unable to contact slurm controller (connect failure)\n", code=1)
     assert task_states([task("2")]) is None
 
