@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 
 from bids_utils.ledger import LEDGER_DICTIONARY
 from workflows.atlas import LABEL_DICTIONARY
+from workflows.cluster_jobs import MANIFEST_DICTIONARY
 from workflows.compute.change import CHANGE_COLUMNS
 from workflows.compute.compcor import SOURCES
 from workflows.compute.completers import COMPLETER_COLUMNS
@@ -107,6 +108,12 @@ TABLES = (
         ("ledger.tsv", "logs/sub-*/ledger.tsv"),
         "One row per image, also the missing ones.",
         LEDGER_DICTIONARY,
+    ),
+    OutputTable(
+        "Jobs of a cluster",
+        ("logs/jobs/*/manifest.tsv",),
+        "One row per task of a submission.",
+        MANIFEST_DICTIONARY,
     ),
     OutputTable("Regions", ("atlas/*_dseg.tsv",), "The atlas.", LABEL_DICTIONARY),
     _of_participant(

@@ -108,6 +108,19 @@ def test_each_expected_table_of_a_run_is_known():
             assert table_of(name), name
 
 
+def test_each_file_of_a_run_is_on_the_page_of_files():
+    page = (REPOSITORY / "docs" / "outputs.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([^`]+)`", page)
+    ends = [re.sub(r"^(\.{3}|sub-X|.*/)", "", name).lstrip("_*") for name in names]
+    ends = [end.rpartition("}")[2] for end in ends]
+    for file in EXPECTED.read_text(encoding="utf-8").splitlines():
+        name = file.replace("DesikanKilliany", "A")
+        is_beside = name.endswith(".json") and "status" not in name and "provenance" not in name
+        if is_beside or "/figures/" in name or name.startswith("group/models/"):
+            continue
+        assert any(end and name.endswith(end) for end in ends), name
+
+
 def unexplained(root: Path):
     """Tables of a run that are not known, and columns that are not explained."""
     for file in sorted(root.rglob("*.tsv")):
