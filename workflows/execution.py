@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from nipype.pipeline.engine import Workflow
 from rich.console import Console
 
 from bids_utils.derivatives import remove_leftovers
+from bids_utils.errors import DatasetError
 from bids_utils.names import with_prefix
 from bids_utils.plan import (
     ParticipantPlan,
@@ -39,9 +40,11 @@ from workflows.processes import Stopped
 from workflows.progress import NodeProgress
 from workflows.provenance import participant_file, write_participant_provenance
 from workflows.records import (
+    Record,
     crash_folder,
     fingerprint,
     forget_record,
+    is_running,
     lock_file,
     read_record,
     record_file,
@@ -251,7 +254,32 @@ def close_participant(started: Started, study: Study, options: Options) -> None:
     how = (started.fingerprint, failures, files)
     record = write_record(study.output_dir, participant.label, *how)
     if options.clean_workdir and record.status == "done":
-        shutil.rmtree(participant_work(participant.label, options))
+        remove_work(participant.label, options)
+
+
+def remove_work(label: str, options: Options) -> None:
+    """Remove all that Nipype keeps of a participant, also what killed runs left.
+
+    Raises
+    ------
+    DatasetError
+        Something cannot be removed.
+    """
+    folder = participant_work(label, options)
+    try:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise DatasetError(
+            f"{folder}: cannot be removed ({error.strerror}); delete it, its results are saved"
+        ) from error
+
+
+def clean_work(records: Mapping[str, Record], options: Options) -> None:
+    """Remove the work of those who are done, whichever run did them, and nobody works on."""
+    for label, record in records.items():
+        if record.status == "done" and not is_running(options.output_dir, label):
+            remove_work(label, options)
 
 
 def stop_participant(started: Started, study: Study, signal: str = "") -> None:

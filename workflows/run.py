@@ -45,6 +45,7 @@ from workflows.completion import (
 )
 from workflows.compute.bold_checks import MIN_VOLUMES
 from workflows.execution import (
+    clean_work,
     execution_config,
     group_locks,
     participant_page,
@@ -214,6 +215,8 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     write_methods(options, settings, plan.participants)
     write_pages(plan, list(plan.participants) if options.reports_only else todo, options)
     records = current_records(plan, study)
+    if options.clean_workdir:
+        clean_work(records, options)
     show_failures(records, console)
     return exit_code(records, plan, bool(todo))
 

@@ -12,12 +12,19 @@ from bids_utils.errors import DatasetError
 from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, SessionPlan
 from configs.settings import Settings
 from workflows import execution
-from workflows.execution import run_images, with_atlases
+from workflows.execution import clean_work, run_images, with_atlases
 from workflows.failures import Failure
 from workflows.locks import locked
 from workflows.options import Options
 from workflows.processes import Stopped
-from workflows.records import fingerprint, is_running, lock_file, read_record, write_record
+from workflows.records import (
+    Record,
+    fingerprint,
+    is_running,
+    lock_file,
+    read_record,
+    write_record,
+)
 from workflows.saving import Study
 
 CONSOLE = Console(record=True, width=200, force_terminal=False)
@@ -237,3 +244,29 @@ def test_after_the_first_failure_nobody_else_is_begun_if_so_asked(
     run_images(people, study_of(options), first, CONSOLE)
     assert len(asked) == 16
     assert read_record(options.output_dir, "019").status == "not started"
+
+
+def work_of(label, options):
+    folder = execution.participant_work(label, options)
+    folder.mkdir(parents=True)
+    (folder / "result.pklz").touch()
+    return folder
+
+
+def test_the_work_of_all_who_are_done_is_removed_and_of_nobody_else(options):
+    folders = {label: work_of(label, options) for label in ("01", "02", "03")}
+    records = {"01": Record("done"), "02": Record("failed"), "03": Record("done")}
+    with locked(lock_file(options.output_dir, "03")):
+        clean_work({**records, "04": Record("done")}, options)
+    assert [label for label, folder in folders.items() if folder.is_dir()] == ["02", "03"]
+
+
+def test_work_that_cannot_be_removed_is_named(options, monkeypatch):
+    folder = work_of("01", options)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(execution.shutil, "rmtree", refuse)
+    with pytest.raises(DatasetError, match=f"{folder.name}: cannot be removed .Permission"):
+        clean_work({"01": Record("done")}, options)
