@@ -220,6 +220,18 @@ def test_a_null_result_is_said_with_the_smallest_effect(study):
     assert "Hedges g = 2.35" in page.text or "Hedges g = 2.34" in page.text
 
 
+def test_the_summary_begins_with_how_many_questions_were_answered(study):
+    found = model_rows([0.001, 0.8, 0.7], family="one")
+    none = model_rows([0.9, 0.8, 0.7], family="two")
+    untested = model_rows([np.nan] * 3, family="three")
+    explored = model_rows([0.001, 0.8, 0.7], family="four", planned=False)
+    page = page_of(write_group_report(study(pd.concat([found, none, untested, explored]))))
+    expected = "2 planned questions were tested: 1 with a result that is significant after"
+    assert f"{expected} correction, 1 without. 1 could not be tested." in page.text
+    assert "up to 5 in 100 questions show something by chance" in page.text
+    assert page.text.index(expected) < page.text.index("Strongest: lh_hippocampus")
+
+
 def test_one_group_is_never_a_treatment_effect(study):
     out = study(model_rows([0.001, 0.8, 0.7], **ONE_ARM))
     page = page_of(write_group_report(out))

@@ -49,9 +49,11 @@ EXTREME = "Chosen for being extreme, so likely too large."
 def symptom_chapter(results: GroupResults) -> Chapter:
     """One part a planned family and score; the other ways to ask beside it."""
     parts: list[Part] = []
+    cohort = results.cohort
+    families = () if cohort is None else change_families(results, cohort)
     shown = [rows for rows in _families(results) if bool(rows["planned"].iloc[0])]
     for rows in shown[:MAX_PARTS]:
-        parts.append(_part(results, rows))
+        parts.append(_part(results, rows, families))
     return Chapter(
         "symptoms",
         "Brain change and symptom change",
@@ -68,12 +70,12 @@ def _families(results):
             yield rows
 
 
-def _part(results, rows):
+def _part(results, rows, families):
     group = results.settings.group
     top = strongest(rows, N_SCATTERS)
     pictures, robust = [], []
     for rank, (_, row) in enumerate(top.iterrows(), start=1):
-        found = _scatter(results, row, (rank, int(rows["p"].notna().sum())))
+        found = _scatter(results, row, families, (rank, int(rows["p"].notna().sum())))
         if found is not None:
             pictures.append(found[0])
             robust.append(leave_one_out_sentence(place_name(row), found[1], group.alpha))
@@ -136,13 +138,12 @@ def _better(results, model):
     return spec.better if spec is not None else "lower"
 
 
-def _scatter(results, row, rank):
+def _scatter(results, row, families, rank):
     """Picture of one region and what single people do to it; None without its data."""
     cohort = results.cohort
     score = str(row["term"]).removeprefix("change in ")
     if cohort is None or score not in cohort.score_change or not row.get("region"):
         return None
-    families = change_families(results, cohort)
     family = family_of(families, row)
     if family is None or row["region"] not in set(family.labels["region"]):
         return None

@@ -25,7 +25,7 @@ def short_chapter(results: GroupResults) -> Chapter:
     planned += lines_of(more)
     one_arm = one_arm_text(results)
     parts = [
-        Part(cautions=(one_arm,) if one_arm else ()),
+        Part(cautions=(one_arm,) if one_arm else (), lines=lines_of(overview(results))),
         Part("Planned questions", lines=tuple(planned)),
         Part("What may not be concluded", lines=lines_of(limits(results))),
         Part(
@@ -44,6 +44,29 @@ def short_chapter(results: GroupResults) -> Chapter:
     return Chapter(
         "short", "In short", "In short", kept if found else (), lead if found else "", NO_RESULTS
     )
+
+
+def overview(results: GroupResults) -> list[str]:
+    """How many planned questions were tested, in how many something was found, what is left."""
+    planned = [finding for finding in results.findings if finding.planned]
+    if not planned:
+        return []
+    tested = [finding for finding in planned if finding.n_tests]
+    found = [finding for finding in tested if finding.n_significant]
+    noun = "planned question was" if len(tested) == 1 else "planned questions were"
+    said = (
+        f"{len(tested)} {noun} tested: {len(found)} with a result that is significant after "
+        f"correction, {len(tested) - len(found)} without."
+    )
+    if len(planned) > len(tested):
+        said += f" {len(planned) - len(tested)} could not be tested."
+    chance = (
+        "Correction is within a question: where there is nothing to find, up to "
+        f"{100 * results.settings.group.alpha:g} in 100 questions show something by chance."
+    )
+    n_problems = len(results.problems)
+    noted = f"Problems and notes: {n_problems}; Problems says what was left out or done otherwise."
+    return [said, chance if len(tested) > 1 else "", noted if n_problems else ""]
 
 
 def one_arm_text(results: GroupResults) -> str:
