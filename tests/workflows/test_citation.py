@@ -113,7 +113,7 @@ def test_only_tasks_that_were_modelled_are_named():
         ({"is_harmonised": True}, "removed by longitudinal ComBat (Beer"),
         ({"mechanisms": True}, "Mediation models are linear"),
         ({"scores": ("BDI",)}, "reliable change of BDI follow Jacobson"),
-        ({"is_tested": True, "is_permuted": True}, "by 5000 permutations of"),
+        ({"is_tested": True, "is_permuted": True}, "by up to 5000 permutations of"),
         ({"is_tested": True}, "the family-wise error by Holm"),
         ({"is_mixed": True}, "linear mixed model"),
         ({"is_adjusted": True, "is_linear": True}, "adjusted for baseline."),
@@ -125,6 +125,13 @@ def test_only_tasks_that_were_modelled_are_named():
 def test_only_analyses_with_results_are_told(done, sentence):
     assert sentence in text_of(ANATOMY, group=GroupRan(**done))
     assert sentence not in text_of(ANATOMY, group=GroupRan())
+
+
+def test_permutations_within_sites_are_told_where_there_are_sites():
+    done = GroupRan(is_tested=True, is_permuted=True)
+    sites = Settings.model_validate({"group": {"sites": {"column": "site"}}})
+    assert "2014) within sites, else" in text_of(ANATOMY, group=done, settings=sites)
+    assert "2014), else" in text_of(ANATOMY, group=done)
 
 
 def test_regions_are_named_with_source_licence_and_the_space_they_were_carried_from():
