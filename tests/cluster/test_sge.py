@@ -9,7 +9,7 @@ from workflows.cluster_jobs import read_note
 
 pytestmark = pytest.mark.cluster
 CLUSTER = """\
-participant: {{cpus: 1, memory_gb: 2, time_hours: 0.07}}
+participant: {{cpus: 1, memory_gb: 2, time_hours: 1}}
 group: {{cpus: 2, memory_gb: 2, time_hours: 0.5}}
 command: bash '{}'
 """
@@ -19,7 +19,7 @@ case "$*" in
 esac
 exec "$PYTHON" -m workflows.cli "$@"
 """
-ALL_S = 900
+ALL_S = 1200
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,11 @@ def story(grid_engine, make_cohort, tmp_path_factory):
     wrapper.write_text(STUCK.replace("$PYTHON", sys.executable), encoding="utf-8")
     cohort = make_cohort(CLUSTER.format(wrapper))
     tasks, _ = cohort.submit("sge", "--participant-label", "01", "02", "03")
+    job = tasks[0].job_id
     until(lambda: read_note(tasks[1]) is not None, 60, "the second task begins")
+    printed("qalter", "-l", "mem_free=1G,h_rt=0:2:0,s_rt=0:0:20", job)  # for those who wait
     working = cohort.status()
-    printed("qdel", f"{tasks[0].job_id}.2")
+    printed("qdel", f"{job}.2")
     until(lambda: not printed("qstat").strip(), ALL_S, "all jobs have ended")
     return tasks, working, cohort.status()
 
@@ -51,7 +53,7 @@ def test_causes_are_known_from_the_signals_of_grid_engine(story):
     code, _, rows = story[2]
     assert code == 10
     assert rows["sub-02"][:2] == ["failed", "cancelled: the job was told to stop"]
-    assert rows["sub-03"][:2] == ["failed", "time limit: 0.07 h were not enough; raise time_hours"]
+    assert rows["sub-03"][:2] == ["failed", "time limit: 1 h were not enough; raise time_hours"]
 
 
 def test_the_group_level_begins_when_all_tasks_have_ended_however_they_did(story):
