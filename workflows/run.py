@@ -57,6 +57,7 @@ from workflows.execution import (
 from workflows.failures import read_failures
 from workflows.fmriprep import space_brains
 from workflows.group import init_group_wf, input_tables
+from workflows.interfaces.face_notes import face_sentences
 from workflows.interfaces.group_quality import flagged_ledger
 from workflows.interfaces.headers import read_image_facts
 from workflows.interfaces.measure_sources import Intake
@@ -217,6 +218,8 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     records = current_records(plan, study)
     if options.clean_workdir:
         clean_work(records, options)
+    for sentence in face_sentences(options.output_dir, [one.label for one in todo]):
+        console.print(f"note: {sentence}", highlight=False, soft_wrap=True)
     show_failures(records, console)
     return exit_code(records, plan, bool(todo))
 

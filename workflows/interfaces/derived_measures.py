@@ -130,7 +130,8 @@ def scan_quality(ledger: pd.DataFrame, files: DerivedFiles) -> pd.DataFrame:
 
 def _image_quality(modality: str, sources: list[Source], files: DerivedFiles) -> pd.Series:
     if modality == "T1w":
-        return numbers(files.read(sources[0], "desc-quality_T1w").iloc[0])
+        measured = numbers(files.read(sources[0], "desc-quality_T1w").iloc[0])
+        return measured.drop("face_share", errors="ignore")
     names = [measure.name for measure in BOLD_QUALITY]
     runs = [files.read(source, "desc-qc_bold", tuple(QUALITY_UNITS)).iloc[0] for source in sources]
     table = pd.DataFrame([numbers(run.reindex(names)) for run in runs]).dropna(axis=1, how="all")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from nipype.interfaces.base import (
 
 from bids_utils.derivatives import read_table
 from bids_utils.exclusions import read_exclusions, unmatched
+from bids_utils.readers.records import counted
 from workflows.compute.change import session_pairs
 from workflows.compute.pair_quality import flagged_pairs, pair_table, quality_table, scored_values
 from workflows.compute.problems import NOTE, Problem, problem_table
@@ -27,6 +29,7 @@ from workflows.interfaces.derived_measures import (
     visit_table,
     with_sources,
 )
+from workflows.interfaces.face_notes import TODO, WHAT, with_face
 from workflows.interfaces.group_tables import load_table, save_table
 
 QUALITY, PAIRS = "quality.tsv", "quality_pairs.tsv"
@@ -59,7 +62,7 @@ class CohortQuality(SimpleInterface):
         inputs, folder, notes = self.inputs, Path(runtime.cwd), []
         if isdefined(inputs.ledger_file):
             quality, pairs = cohort_quality(inputs)
-            notes = quality_notes(quality, pairs)
+            notes = quality_notes(quality, pairs) + cohort_face_notes(inputs.derivative_files or ())
             self._results |= save_quality(folder, quality, pairs)
             if isdefined(inputs.exclude_file):
                 notes += exclusion_notes(inputs.exclude_file, inputs.ledger_file)
@@ -103,6 +106,16 @@ def quality_notes(quality: pd.DataFrame, pairs: pd.DataFrame) -> list[Problem]:
         for person, session, modality, flag in found
         if flag
     ]
+
+
+def cohort_face_notes(files: Iterable[str]) -> list[Problem]:
+    """One note on all images that seem not to be defaced."""
+    found = with_face(Path(file) for file in files)
+    people = list(dict.fromkeys(f"sub-{person}" for person, *_ in found))
+    if not people:
+        return []
+    what = f"{WHAT} ({len(found)} images of {len(people)} people)"
+    return [Problem(what, counted(people), TODO, NOTE)]
 
 
 def exclusion_notes(exclude_file: str, ledger_file: str) -> list[Problem]:

@@ -12,6 +12,7 @@ from bids_utils.derivatives import read_table, write_text
 from bids_utils.errors import DatasetError
 from bids_utils.names import BidsName, parse_name, with_prefix
 from workflows.compute.pair_quality import ALL_QUALITY, BOLD_QUALITY, scored_values
+from workflows.interfaces.face_notes import face_sentences
 from workflows.interfaces.group_pictures import brain_shapes
 from workflows.interfaces.participant_numbers import numbers_behind
 from workflows.interfaces.participant_regions import change_maps, region_changes
@@ -82,7 +83,7 @@ def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ())
         study=study_key(output_dir),
         pages=frozenset(),
         failures=list(failures),
-        summary=summary(ledger, notes),
+        summary=[*summary(ledger, notes), *face_sentences(output_dir, [participant])],
         sessions=session_rows(ledger),
         scans=scan_rows(ledger),
         region_changes=_region_sheet(changes),

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from bids_utils.derivatives import write_table
 from bids_utils.errors import DatasetError
+from workflows.compute.face import FACE_SHARE, face_share
 from workflows.compute.geometry import resampled
 from workflows.compute.image_quality import (
     QUALITY_MEASURES,
@@ -36,6 +37,13 @@ BETTER = {"higher": " Higher is better.", "lower": " Lower is better.", "neither
 QUALITY_DICTIONARY = {
     row.name: {"Description": row.description + BETTER[row.better], "Units": row.unit}
     for row in QUALITY_MEASURES
+} | {
+    "face_share": {
+        "Description": f"Share of the place of the face that shows tissue; from {FACE_SHARE:g} on "
+        "the image seems not to be defaced. No measure of quality: it is not compared between "
+        "people.",
+        "Units": "1",
+    }
 }
 TEMPLATE_FIELDS = ("template_mask_file", "gm_file", "wm_file", "csf_file")
 
@@ -74,7 +82,7 @@ class SessionQuality(SimpleInterface):
 
 
 def quality_values(inputs):
-    """Value of each of `QUALITY_MEASURES`, by name."""
+    """Value of each of `QUALITY_MEASURES` and `face_share`, by name."""
     head, affine = load_volume(inputs.in_file)
     xfm = np.loadtxt(inputs.xfm_file)
     window = part_of(nib.load(inputs.in_file), nib.load(inputs.corrected_file))
@@ -84,6 +92,7 @@ def quality_values(inputs):
     images, box_affine = brain_images(inputs, head[window], xfm)
     found |= brain_measures(images, air_sd, voxel_size_mm(affine))
     found |= mask_measures(images, box_affine, inputs.template_mask_file)
+    found["face_share"] = face_share(head, affine, brain)
     found["asymmetry"] = asymmetry_pct((head, affine), inputs.wm_file, xfm)
     return found
 
