@@ -22,6 +22,8 @@ from bids_utils.errors import DatasetError
 from bids_utils.sidecars import read_json
 
 SEAL = "seal.json"
+NEEDLESS = ("_node.pklz", "_inputs.pklz")
+"""What Nipype keeps of each step for its own looking back, a third of all its files."""
 PARTS = "mapflow"
 """Folder in which Nipype keeps the parts of a MapNode, each with a folder of its own."""
 
@@ -43,13 +45,16 @@ def run_sealed(node: Node, updatehash: bool, taskid: int) -> NodeResult:
 
 
 def seal(folder: Path) -> None:
-    """Write down what a step left in its folder.
+    """Write down what a step left in its folder, after what nobody reads again is removed.
 
     Raises
     ------
     DatasetError
         The folder cannot be written.
     """
+    for name in NEEDLESS:
+        for file in folder.rglob(name):
+            file.unlink(missing_ok=True)
     write_json({"folder": str(folder), "files": _contents(folder)}, folder / SEAL)
 
 
@@ -105,7 +110,8 @@ def _contents(folder: Path) -> dict[str, list[object]]:
         if place != folder and SEAL in names:
             folders.clear()
             names = [SEAL]
-        for path in (place / name for name in names if place != folder or name != SEAL):
+        kept = (name for name in names if name not in NEEDLESS)
+        for path in (place / name for name in kept if place != folder or name != SEAL):
             size = path.stat().st_size
             files[path.relative_to(folder).as_posix()] = [size, content_digest(path)]
     return files

@@ -8,7 +8,7 @@ from nodes import Step
 
 from bids_utils.errors import DatasetError
 from workflows.plugin import LocalPlugin
-from workflows.seals import SEAL, is_whole, remove_unsealed, seal
+from workflows.seals import NEEDLESS, SEAL, is_whole, remove_unsealed, seal
 
 
 def chain(folder, parts=(1, 2)):
@@ -77,7 +77,7 @@ def cut_the_result(folder):
 
 
 def take_a_file_away(folder):
-    next(folder.glob("_inputs.pklz")).unlink()
+    next(folder.glob("_0x*.json")).unlink()
 
 
 def add_a_file(folder):
@@ -158,3 +158,12 @@ def test_a_folder_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.unlink", refuse)
     with pytest.raises(DatasetError, match="step: cannot be removed .Permission denied."):
         remove_unsealed(tmp_path)
+
+
+def test_a_step_leaves_no_files_that_nobody_reads_again(made, work):
+    assert not [path for path in files_below(work) if path.name in NEEDLESS]
+    assert ran_again(made) == []
+    n_files = len(files_below(work))
+    assert remove_unsealed(work) == []
+    assert ran_again(made) == []
+    assert len(files_below(work)) == n_files
