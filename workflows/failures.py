@@ -9,11 +9,20 @@ from pathlib import Path
 from bids_utils.errors import DatasetError, PipelineError, SettingsError, ToolError
 
 ERROR_LINE = re.compile(
-    r"^\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt)): ?(.*)$"
+    r"^\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt))(?:: ?(.*))?$"
 )
 PLAIN_ERRORS = {
     kind.__name__: kind for kind in (PipelineError, SettingsError, DatasetError, ToolError)
 }
+SYSTEM_ERRORS = {
+    "MemoryError": "memory ran out; give more memory or lower --nprocs, and run it again",
+    "[Errno 28]": "the disk is full (No space left on device); make room in the work folder and "
+    "the output folder, and run it again",
+    "[Errno 122]": "your share of the disk is used up (Disk quota exceeded); make room in the work "
+    "folder and the output folder, and run it again",
+    "[Errno 30]": "the folder cannot be written (Read-only file system); run it again when it can",
+}
+"""What Python calls troubles of the machine, and what to tell of them."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +61,36 @@ def read_failures(crash_dir: Path) -> list[Failure]:
 def parse_crash(text: str, file: Path) -> Failure:
     """Failure described by the text of a Nipype crash file.
 
-    The last error line of the traceback decides; lines after it belong to its message.
+    The last error line of the traceback decides; lines after it belong to its message. Troubles
+    of the machine count wherever they are in it: other errors follow from them.
     """
     lines = text.splitlines()
     node = _after("Node: ", lines) or "unknown step"
     node = full_name(node, Path(_after("Working directory: ", lines)))
     matches = [(i, found) for i, line in enumerate(lines) if (found := ERROR_LINE.match(line))]
     plain = [(i, found) for i, found in matches if found[1] in PLAIN_ERRORS]
+    trouble = next((words for _, found in matches if (words := _system_trouble(found[0]))), "")
+    if trouble and not plain:
+        return Failure(step_name(node), ToolError.__name__, trouble, str(file))
     if not matches:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "empty crash file")
         return Failure(step_name(node), "Error", last, str(file))
     position, found = (plain or matches)[-1]
     rest = [line.strip() for line in lines[position + 1 :] if line.strip()] if plain else []
-    return Failure(step_name(node), found[1], " ".join([found[2], *rest]), str(file))
+    return Failure(step_name(node), found[1], " ".join([found[2] or "", *rest]), str(file))
+
+
+def _system_trouble(line: str) -> str:
+    """What to tell of an error line that is about memory or disk; empty for others."""
+    error, _, rest = line.strip().partition(": ")
+    return next(
+        (
+            words
+            for sign, words in SYSTEM_ERRORS.items()
+            if error.endswith(sign) or rest.startswith(sign)
+        ),
+        "",
+    )
 
 
 def step_name(node: str) -> str:

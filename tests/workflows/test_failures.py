@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from workflows.failures import Failure, parse_crash, read_failures, step_name
 
 PLAIN = """Node: participants_wf.sub_01_wf.bold_ses_pre_wf.check_bold
@@ -40,6 +42,25 @@ def test_a_bug_keeps_its_class_and_names_the_crash_file():
     failure = parse_crash(BUG, "crash-2.txt")
     assert failure.sentence == ("anat, template: KeyError: 'x' (unexpected; details: crash-2.txt)")
     assert failure.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("MemoryError", "memory ran out"),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 9 GiB", "memory ran out"),
+        ("OSError: [Errno 28] No space left on device: '/w/x.nii'", "the disk is full (No space"),
+        ("OSError: [Errno 122] Disk quota exceeded", "your share of the disk is used up"),
+        ("OSError: [Errno 30] Read-only file system: 'x'", "(Read-only file system)"),
+    ],
+)
+def test_a_trouble_of_the_machine_is_told_and_not_what_followed_from_it(line, words):
+    text = BUG.replace("KeyError: 'x'", f"{line}\n\nDuring handling:\nFileNotFoundError: result")
+    failure = parse_crash(text, "crash-2.txt")
+    assert failure.sentence.startswith("anat, template: ")
+    assert words in failure.sentence
+    assert failure.sentence.endswith(("run it again", "run it again when it can"))
+    assert failure.exit_code == 4
 
 
 def test_a_crash_file_without_traceback_still_says_something():
