@@ -91,10 +91,10 @@ def alive(mark: str) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            carries = f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
+            own = (folder / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if carries:
+        if f"{MARK}={mark}".encode() in own:
             found.append(int(folder.name))
     return found
 
