@@ -49,6 +49,35 @@ def test_a_run_leaves_exactly_the_expected_files(trial):
     assert sorted(made) == EXPECTED.read_text(encoding="utf-8").splitlines()
 
 
+def copied_backwards(source, target, names):
+    """Dataset of some people, its files made in the reverse order and the rows of tables turned."""
+    for file in sorted((path for path in source.rglob("*") if path.is_file()), reverse=True):
+        place = file.relative_to(source)
+        if len(place.parts) > 2 and place.parts[0] not in names:
+            continue
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target / place)
+    for table in (target / "participants.tsv", *(target / "phenotype").glob("*.tsv")):
+        head, *rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
+        table.write_text("".join([head, *rows[::-1]]), encoding="utf-8")
+
+
+def test_one_person_at_a_time_on_one_core_gives_the_same_files_as_all_on_two(trial, tmp_path):
+    names = ("sub-01", "sub-02")
+    copied_backwards(trial / "bids", tmp_path / "bids", names)
+    shutil.copyfile(trial / "settings.yaml", tmp_path / "settings.yaml")
+    for name in reversed(names):
+        asked = ["--participant-label", name, "--nprocs", "1", "--clean-workdir"]
+        assert run(tmp_path, "participant", "derivatives", *asked) == 0
+        assert not list((tmp_path / "derivatives" / "work").rglob(f"{name.replace('-', '_')}_wf/*"))
+    for name in names:
+        first, again = trial / "derivatives" / name, tmp_path / "derivatives" / name
+        made = [place for place in files_below(first) if place.endswith((".tsv", ".mat", ".gz"))]
+        assert len(made) > 40
+        differ = [n for n in made if (first / n).read_bytes() != (again / n).read_bytes()]
+        assert differ == []
+
+
 def test_the_derivatives_are_valid_bids(trial):
     assert validate_bids(trial / "derivatives", check_headers=True) == []
 
