@@ -29,6 +29,17 @@ def test_an_engine_sees_one_thread_its_arguments_and_its_folder(child, tmp_path)
     assert (tmp_path / "seen").read_text() == "1['a b', '-x']"
 
 
+def test_an_engine_has_a_pipe_that_tells_it_when_we_are_gone(child, tmp_path):
+    child(
+        "import os, pathlib, select, stat\n"
+        "pipe = select.poll()\n"
+        "pipe.register(0, 0)\n"
+        "is_pipe = stat.S_ISFIFO(os.fstat(0).st_mode)\n"
+        "pathlib.Path('seen').write_text(f'{is_pipe} {pipe.poll(0)}')"
+    )
+    assert (tmp_path / "seen").read_text() == "True []"
+
+
 def test_an_engine_can_import_the_package_from_any_folder(child):
     child("import bids_utils.errors")
 

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflows.interfaces.group import MeasureChange, arm_of_each, dataset_problems, unusable
+from workflows.interfaces.group import (
+    MeasureChange,
+    arm_of_each,
+    dataset_problems,
+    publish,
+    unusable,
+)
 from workflows.interfaces.group_tables import load_table, save_table
 
 PEOPLE = pd.DataFrame({"group": ["a", None], "age": [30.0, 40.0]}, index=["01", "02"])
@@ -98,3 +104,20 @@ def test_a_table_of_repeated_scans_about_other_places_is_told(judged):
     assert problems["what"].tolist() == ["no row has a measure, atlas and region of this study"]
     assert problems["where"].item().endswith("rescan.tsv")
     assert "'volume'" in problems["what_to_do"].item()
+
+
+def test_an_older_report_is_gone_before_new_tables_are_there(tmp_path, monkeypatch):
+    source = save_table(pd.DataFrame({"participant_id": ["01"]}), tmp_path / "made.tsv")
+    group_dir = tmp_path / "group"
+    group_dir.mkdir()
+    (group_dir / "report.html").write_text("old")
+    (group_dir / "older.tsv").write_text("old")
+
+    def be_killed(*_):
+        assert not (group_dir / "report.html").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workflows.interfaces.group.shutil.copyfile", be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        publish({group_dir / "measures.tsv": source}, group_dir)
+    assert [path.name for path in group_dir.glob("*.*")] == ["older.tsv"]
