@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bids_utils.plain_text import printable
 from workflows.drawing.hover import CHUNK, chunk_text
 
 # Okabe and Ito (2008): told apart with any colour vision.
@@ -33,8 +34,8 @@ def blank_figure(width_in: float, height_in: float, background: str = "white") -
 
 
 def plain(text: object) -> str:
-    """Text of a study as it is: dollar signs do not start a formula."""
-    return str(text).replace("$", r"\$")
+    """Text of a study as it is: dollar signs start no formula, hidden signs are written out."""
+    return printable(str(text)).replace("$", r"\$")
 
 
 def png_bytes(figure: Figure) -> bytes:
