@@ -17,6 +17,7 @@ from nipype.pipeline.engine import Node
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
 from threadpoolctl import threadpool_limits
 
+from bids_utils.errors import DatasetError
 from workflows.interfaces.engine import THREAD_VARIABLES
 from workflows.processes import die_with_pipe, leave_signals_to_parent
 from workflows.seals import NodeResult, run_sealed
@@ -104,6 +105,23 @@ class LocalPlugin(MultiProcPlugin):
         self._alone[taskid] = self._new_pool(max_workers=1)
         self._submit(taskid, self._alone[taskid])
         return None
+
+    def _report_crash(self, node: Node, result: NodeResult | None = None) -> str:
+        """Write the crash file of a node; without it nobody would learn of the failure.
+
+        Raises
+        ------
+        DatasetError
+            It cannot be written.
+        """
+        try:
+            return str(super()._report_crash(node, result=result))
+        except OSError as error:
+            raise DatasetError(
+                f"{node.config['execution']['crashdump_dir']}: what went wrong with a step cannot "
+                f"be written ({error.strerror}); check the permissions and the free space of this "
+                "folder, and run the same command again"
+            ) from error
 
     def _postrun_check(self) -> None:
         for pool in (self.pool, *self._alone.values()):

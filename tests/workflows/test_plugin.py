@@ -14,6 +14,7 @@ from nodes import Step
 from rich.console import Console
 from threadpoolctl import threadpool_info
 
+from bids_utils.errors import DatasetError
 from workflows.failures import read_failures
 from workflows.plugin import LocalPlugin, start_worker
 from workflows.processes import Stopped, stopping_on_signals
@@ -126,3 +127,10 @@ def test_a_worker_computes_with_one_thread_whatever_the_environment_says(monkeyp
         pool.submit(scipy.linalg.det, np.eye(2)).result()
         libraries = pool.submit(threadpool_info).result()
     assert {library["num_threads"] for library in libraries} == {1}
+
+
+def test_a_failure_that_cannot_be_written_ends_the_run_in_plain_words(tmp_path):
+    workflow = two_participants(tmp_path, ("fail", "live"))
+    (tmp_path / "crash").write_text("a file where the folder should be")
+    with pytest.raises(DatasetError, match=r"crash: what went wrong .* cannot be written .File ex"):
+        workflow.run(plugin=LocalPlugin({"n_procs": 1}, lambda *_: None))
