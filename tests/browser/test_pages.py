@@ -34,12 +34,14 @@ def test_a_page_is_smaller_than_ten_megabytes(any_file):
     assert any_file.stat().st_size < 10e6
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_rule_of_axe_is_broken(opened, any_file, scheme):
+@pytest.mark.parametrize(
+    "options", [{}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"]
+)
+def test_no_rule_of_axe_is_broken(opened, any_file, options):
     axe = os.environ.get("BRAINDELTA_AXE")
     if not axe:
         pytest.skip("BRAINDELTA_AXE does not name axe.min.js; see .ci/browser")
-    page, _ = opened(any_file, unfolded=True, color_scheme=scheme)
+    page, _ = opened(any_file, unfolded=True, **options)
     page.wait_for_timeout(300)
     page.evaluate(Path(axe).read_text(encoding="utf-8"))
     broken = page.evaluate(AXE)

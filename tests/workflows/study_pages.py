@@ -91,8 +91,10 @@ def write_person(out: Path, who: str) -> None:
 def write_regions(folder: Path, start: str, regions: list[str], rng) -> None:
     volume = 5 + rng.random(len(regions))
     table = pd.DataFrame({"index": range(1, len(regions) + 1), "region": regions})
-    table = table.assign(volume=volume, volume_standard_error=0.02)
-    write_table(table, folder / f"{start}_atlas-{ATLAS}_desc-volume_morph.tsv")
+    more = table.assign(volume=volume, volume_standard_error=0.02)
+    write_table(more, folder / f"{start}_atlas-{ATLAS}_desc-volume_morph.tsv")
+    more = table.assign(thickness=volume / 2, thickness_standard_error=0.02)
+    write_table(more, folder / f"{start}_atlas-{ATLAS}_desc-thickness_morph.tsv")
 
 
 def motion(rng) -> pd.DataFrame:

@@ -39,23 +39,26 @@ def plain(text: object) -> str:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """PNG of a figure with 256 colours (a third of the size) and what its places say.
+    """PNG of a figure, and what its places say; the same figure gives the same bytes."""
+    return _png(figure, _pixels(figure))
 
-    The same figure gives the same bytes.
-    """
+
+def save_png(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG with 256 colours (a third of the size) and return its path."""
+    path.write_bytes(_png(figure, _pixels(figure).quantize(256, dither=Image.Dither.NONE)))
+    return path
+
+
+def _pixels(figure: Figure) -> Image.Image:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _png(figure: Figure, picture: Image.Image) -> bytes:
     stream, words = io.BytesIO(), PngInfo()
     told = chunk_text(figure)
     if told:
         words.add_itxt(CHUNK, told)
-    few = pixels.quantize(256, dither=Image.Dither.NONE)
-    few.save(stream, format="png", optimize=True, pnginfo=words)
+    picture.save(stream, format="png", optimize=True, pnginfo=words)
     return stream.getvalue()
-
-
-def save_png(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG and return its path."""
-    path.write_bytes(png_bytes(figure))
-    return path

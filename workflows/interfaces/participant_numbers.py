@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from glob import escape
 from pathlib import Path
 
-from bids_utils.names import BidsName
+from bids_utils.names import BidsName, parse_name
 from workflows.interfaces.report_numbers import Numbers, numbers_file
 
 ANATOMY = ("anat/{own}_*desc-anat_qc.tsv",)
@@ -35,10 +36,10 @@ OF_ALL_SESSIONS = ("volumechange", "thicknesschange", "connectivitychange", "con
 ENTITIES = ("sub", "ses", "task", "run")
 
 
-def numbers_behind(picture: Path, name: BidsName) -> tuple[Numbers, ...]:
+def numbers_behind(picture: Path, name: BidsName, order: list[str]) -> tuple[Numbers, ...]:
     """Tables behind a picture in the folder `figures` of a participant.
 
-    A picture of change has those of all its sessions.
+    A picture of change has those of all its sessions, in their order in time.
     """
     folder, desc = picture.parents[1], str(name.get("desc"))
     wanted = ("sub", "task") if desc in OF_ALL_SESSIONS else ENTITIES
@@ -46,6 +47,16 @@ def numbers_behind(picture: Path, name: BidsName) -> tuple[Numbers, ...]:
     found = [
         path
         for pattern in TABLES.get(desc, ())
-        for path in sorted(folder.glob(pattern.format(own=own)))
+        for path in _in_time_order(folder.glob(pattern.format(own=own)), order)
     ]
     return tuple(numbers_file(path, folder.parent) for path in found)
+
+
+def _in_time_order(paths: Iterable[Path], order: list[str]) -> list[Path]:
+    place = {label: number for number, label in enumerate(order)}
+
+    def position(path: Path) -> int:
+        name = parse_name(path.name)
+        return place.get(f"ses-{name.get('ses')}" if name else "", len(order))
+
+    return sorted(sorted(paths), key=position)

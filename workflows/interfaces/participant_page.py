@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from workflows.interfaces.report_pages import (
     cell_text,
     embedded,
     hover_of,
+    lighter,
     rendered,
     study_key,
 )
@@ -39,6 +40,7 @@ QUALITY_TABLES = {
 }
 MEANINGS = {measure.name: measure for measure in ALL_QUALITY}
 LEDGER_TEXTS = ("reason", "scanner", "modality", "status", "run")
+MOST_PICTURE_BYTES = 5_000_000
 NOTHING = "No number of this participant stands out. Look at the pictures all the same."
 
 
@@ -184,19 +186,27 @@ def in_time_order(found: list[_Found], order: list[str]) -> list[_Found]:
 def _shown(folder, order, notes):
     """Pictures of the anatomy, of the sessions, of what changed, and of each run."""
     found = found_figures(folder)
+    heavy = sum(item.path.stat().st_size for item in found) > MOST_PICTURE_BYTES
+
+    def picture(item: _Found) -> Picture:
+        return _picture(item, order, heavy)
+
     changed = [item for desc in CHANGE_ORDER for item in in_time_order(_of(found, desc), order)]
     sessions = in_time_order(_of(found, "session"), order)
     return {
-        "anatomy": [(i.title, _picture(i)) for desc in ANAT_ORDER for i in _of(found, desc)],
-        "session_pictures": [(item.label, _picture(item)) for item in sessions],
+        "anatomy": [(i.title, picture(i)) for desc in ANAT_ORDER for i in _of(found, desc)],
+        "session_pictures": [(item.label, picture(item)) for item in sessions],
         "session_caption": CAPTIONS["session"],
-        "changes": [(f"{item.label}: {item.title}", _picture(item)) for item in changed],
-        "runs": run_sections(found, order, notes),
+        "changes": [(f"{item.label}: {item.title}", picture(item)) for item in changed],
+        "runs": run_sections(found, order, notes, picture),
     }
 
 
 def run_sections(
-    found: list[_Found], order: list[str], notes: dict[str, list[str]]
+    found: list[_Found],
+    order: list[str],
+    notes: dict[str, list[str]],
+    picture: Callable[[_Found], Picture],
 ) -> list[dict[str, object]]:
     """Pictures of each BOLD run and what is to be noted, runs in time order."""
     runs: dict[str, list[_Found]] = {}
@@ -206,7 +216,7 @@ def run_sections(
         {
             "title": title,
             "notes": notes.get(title, []),
-            "pictures": [(f.title, _picture(f)) for desc in RUN_ORDER for f in _of(part, desc)],
+            "pictures": [(f.title, picture(f)) for desc in RUN_ORDER for f in _of(part, desc)],
         }
         for title, part in runs.items()
     ]
@@ -274,8 +284,14 @@ def _of(found: list[_Found], desc: str) -> list[_Found]:
     return [item for item in found if item.name.get("desc") == desc]
 
 
-def _picture(item: _Found) -> Picture:
+def _picture(item: _Found, order: list[str], heavy: bool) -> Picture:
     png, caption = item.path.read_bytes(), CAPTIONS[str(item.name.get("desc"))]
     alt = f"{item.label or 'T1w'}: {caption.shows}"
-    numbers = numbers_behind(item.path, item.name)
-    return Picture(embedded(png), alt, caption.good, hover=hover_of(png), numbers=numbers)
+    numbers = numbers_behind(item.path, item.name, order)
+    return Picture(
+        lighter(png) if heavy else embedded(png),
+        alt,
+        caption.good,
+        hover=hover_of(png),
+        numbers=numbers,
+    )

@@ -135,6 +135,17 @@ all(".pointed").forEach((frame) => {
   });
 });
 
+/* Wide pictures on a small screen are moved by the arrow keys */
+function reachable() {
+  all("figure.picture").forEach((figure) => {
+    const wide = figure.scrollWidth > figure.clientWidth && !figure.querySelector("[tabindex]");
+    if (wide) figure.tabIndex = 0;
+    else figure.removeAttribute("tabindex");
+  });
+}
+addEventListener("resize", reachable);
+addEventListener("load", reachable);
+
 /* The brain that can be turned */
 const COLOURS = ["2d004b", "542788", "8073ac", "b2abd2", "d8daeb", "f7f7f7", "fee0b6", "fdb863", "e08214", "b35806", "7f3b08"]
   .map((text) => [0, 2, 4].map((k) => parseInt(text.slice(k, k + 2), 16)));

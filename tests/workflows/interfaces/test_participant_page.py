@@ -1,11 +1,15 @@
 """The page of a participant: pictures in time order, each in words for who cannot see it."""
 
+import base64
+import io
 import json
 import os
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bids_utils.derivatives import write_table
 from bids_utils.names import parse_name
@@ -193,3 +197,31 @@ def test_what_a_picture_says_is_read_from_its_file(tmp_path):
     shown = write_page(tmp_path, "01").read_text(encoding="utf-8")
     (told,) = re.findall(r'<script type="application/json">(.*?)</script>', shown)
     assert json.loads(told)["spots"][0][2] == "volume 3 </script>: 0.2 mm"
+
+
+def test_numbers_of_all_sessions_are_in_time_order(tmp_path):
+    (tmp_path / "ledger.tsv").write_text(ledger_text("pre", "fu"))
+    folder = tmp_path / "sub-01"
+    for session in ("fu", "pre"):
+        name = f"sub-01_ses-{session}_atlas-A_desc-volume_morph.tsv"
+        write_table(pd.DataFrame({"region": ["a"]}), folder / f"ses-{session}" / "anat" / name)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "sub-01_desc-atlas_T1w.png").write_bytes(PIXEL)
+    shown = write_page(tmp_path, "01").read_text(encoding="utf-8")
+    assert re.findall(r'download="sub-01_ses-(\w+)_atlas', shown) == ["pre", "fu"]
+
+
+def test_a_page_with_many_large_pictures_stays_under_ten_megabytes(tmp_path):
+    (tmp_path / "ledger.tsv").write_text(ledger_text("pre"))
+    figures = tmp_path / "sub-01" / "figures"
+    figures.mkdir(parents=True)
+    noise = np.random.default_rng(3).normal(120, 12, (520, 1100)).clip(0, 255).astype(np.uint8)
+    for run in range(20):
+        name = f"sub-01_ses-pre_task-rest_run-{run}_desc-edges_bold.png"
+        Image.fromarray(noise).save(figures / name)
+    page = write_page(tmp_path, "01")
+    assert sum(file.stat().st_size for file in figures.iterdir()) > 8e6
+    assert page.stat().st_size < 10e6
+    source = re.search(r'src="data:image/webp;base64,([^"]*)"', page.read_text(encoding="utf-8"))
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.group(1)))).convert("L"))
+    assert np.corrcoef(shown.ravel(), noise.ravel())[0, 1] > 0.9
