@@ -156,7 +156,7 @@ def methods_text(settings: Settings, atlas: Atlas, ran: Ran, group: GroupRan | N
     group : GroupRan, optional
         What was done at the group level; None: nothing.
     """
-    environment = Environment(  # noqa: S701 - Markdown from our own settings, not HTML
+    environment = Environment(  # nosec B701 # noqa: S701 - Markdown from our own settings, not HTML
         loader=PackageLoader("workflows"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     versions = {name: version(distribution) for name, distribution in DISTRIBUTIONS.items()}

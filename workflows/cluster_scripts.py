@@ -183,7 +183,7 @@ def _pbs(job: Job, cluster: ClusterSettings) -> list[str]:
 
 
 def _template(name: str) -> Template:
-    environment = Environment(  # noqa: S701 - scripts for bash; each value is quoted for it
+    environment = Environment(  # nosec B701 # noqa: S701 - scripts for bash; each value is quoted for it
         loader=PackageLoader("workflows"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
