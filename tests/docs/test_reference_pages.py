@@ -1,5 +1,6 @@
 """Options, settings and columns on the site are all there are, each with its meaning."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -140,6 +141,14 @@ def test_each_column_of_a_worked_study_is_explained(name, tmp_path):
     root = tmp_path / "derivatives"
     assert len(list(root.rglob("*.tsv"))) > 10
     assert list(unexplained(root)) == []
+
+
+@pytest.mark.slow
+def test_each_column_of_the_demo_is_explained():
+    trial = os.environ.get("BRAINDELTA_TRIAL")
+    if trial is None:
+        pytest.skip("needs BRAINDELTA_TRIAL, the folder of a finished demo")
+    assert list(unexplained(Path(trial) / "derivatives")) == []
 
 
 def test_a_column_that_nobody_explained_is_found(tmp_path):
