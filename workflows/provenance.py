@@ -25,13 +25,14 @@ from workflows.bold_tasks import SessionTask, modelled_runs, task_of
 from workflows.group import DERIVED_TABLES, existing, input_tables
 from workflows.options import Options, fmriprep_trees, sources_of
 from workflows.participant import bold_runs, input_files, t1w_sessions
+from workflows.records import study_print
 from workflows.saving import Study
 
 PACKAGES = (
     *("braindelta", "nibabel", "nilearn", "nipype", "numpy", "pandas", "picsl-greedy"),
     *("scikit-learn", "scipy", "simpleitk"),
 )
-OF_IMAGES = ("atlas", "anat", "func", "random_seed")
+OF_IMAGES = ("atlas", "anat", "func")
 """Settings that decide what is made of images."""
 FILE = "provenance.json"
 
@@ -94,6 +95,7 @@ def write_participant_provenance(
         "command": rerun_command(options),
         "software": software(),
         "settings": settings_of_images(study.settings, study.output_dir),
+        "study_print": study_print(study.settings),
         "atlas": atlas_facts(study),
         "inputs": input_digests(participant, study.bids_dir),
         "steps": asdict(planned_steps(participant, study.settings)),
@@ -102,8 +104,8 @@ def write_participant_provenance(
 
 
 def read_steps(output_dir: Path, settings: Settings) -> list[Steps]:
-    """Steps of all participants that are done with these settings."""
-    now = settings_of_images(settings, output_dir)
+    """Steps of all participants that are done with these settings and this version."""
+    now = study_print(settings)
     found = []
     for file in sorted(output_dir.glob(f"logs/sub-*/{FILE}")):
         try:
@@ -111,7 +113,7 @@ def read_steps(output_dir: Path, settings: Settings) -> list[Steps]:
         except DatasetError:
             continue
         steps = content.get("steps")
-        if content.get("settings") == now and isinstance(steps, dict):
+        if content.get("study_print") == now and isinstance(steps, dict):
             runs = tuple(RunSteps(**run) for run in steps["bold"])
             found.append(Steps(tuple(steps["anatomy"]), runs))
     return found

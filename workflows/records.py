@@ -130,12 +130,7 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     changes the group level only. Of the atlas and of files with the model of a task the content
     counts, not where they lie.
     """
-    used = settings.model_dump(mode="json", include={"anat", "func"})
-    used["atlas"] = atlas_digest(chosen_atlas(settings.atlas))
-    models = [task.stats_model for task in settings.func.tasks]
-    used["models"] = [content_digest(model) if model else "" for model in models]
-    for task in used["func"]["tasks"]:
-        del task["stats_model"]
+    used = _used(settings)
     files = [*input_files(participant), *_confounds_sidecars(participant)]
     facts = [(str(file), *_size_and_time(file)) for file in files]
     runs = [
@@ -148,6 +143,23 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     ]
     content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def study_print(settings: Settings) -> str:
+    """Hash of all that decides the images of everybody: version, settings, atlas and models."""
+    content = json.dumps([version("braindelta"), _used(settings)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _used(settings: Settings) -> dict[str, object]:
+    """Settings that decide images, with the content of files in place of where they lie."""
+    used = settings.model_dump(mode="json", include={"anat", "func"})
+    used["atlas"] = atlas_digest(chosen_atlas(settings.atlas))
+    models = [task.stats_model for task in settings.func.tasks]
+    used["models"] = [content_digest(model) if model else "" for model in models]
+    for task in used["func"]["tasks"]:
+        del task["stats_model"]
+    return used
 
 
 def _size_and_time(file: Path) -> tuple[int, int]:

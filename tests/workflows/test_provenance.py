@@ -114,6 +114,8 @@ def test_steps_count_only_for_those_done_with_the_same_settings(participant, opt
     assert steps.bold[0].slice_timing
     other = Settings.model_validate({"func": {"strategy": "6P"}})
     assert read_steps(options.output_dir, other) == []
+    of_the_group = Settings.model_validate({"group": {"alpha": 0.01}, "random_seed": 9})
+    assert read_steps(options.output_dir, of_the_group) == [steps]
 
 
 def test_the_command_can_be_called_again_in_the_output_folder(options, tmp_path):
