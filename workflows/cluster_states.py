@@ -11,6 +11,7 @@ from workflows.cluster_jobs import Task
 
 State = Literal[
     "waiting",
+    "blocked",
     "running",
     "completed",
     "failed",
@@ -51,9 +52,21 @@ SLURM_STATES: Mapping[str, State] = {
     "LAUNCH_FAILED": "node failed",
     "PREEMPTED": "preempted",
 }
+BLOCKED = frozenset(
+    {
+        "BadConstraints",
+        "DependencyNeverSatisfied",
+        "JobHeldAdmin",
+        "JobHeldUser",
+        "PartitionInactive",
+        "PartitionNodeLimit",
+        "PartitionTimeLimit",
+    }
+)
+"""Why SLURM leaves a job in the queue for ever, unless somebody changes something."""
 SLURM_JOB = re.compile(
     r"^JobId=(?P<job>\d+)(?: ArrayJobId=(?P<array>\d+) ArrayTaskId=(?P<tasks>\S+))?"
-    r".*? JobState=(?P<state>\w+)",
+    r".*? JobState=(?P<state>\w+) Reason=(?P<reason>\w+)",
     re.MULTILINE,
 )
 ACCOUNTED = re.compile(r"^(?P<job>\d+)(?:_(?P<task>\d+))?\|(?P<state>[A-Z_]+)", re.MULTILINE)
@@ -99,6 +112,8 @@ def read_scontrol(text: str) -> dict[Key, State]:
     states: dict[Key, State] = {}
     for found in SLURM_JOB.finditer(text):
         state = SLURM_STATES.get(found["state"], "unknown")
+        if state == "waiting" and found["reason"] in BLOCKED:
+            state = "blocked"
         if found["array"] is None:
             states[found["job"], None] = state
         for index in task_numbers(found["tasks"] or ""):
@@ -147,7 +162,7 @@ def task_numbers(text: str) -> list[int]:
 
 def _sge_state(letters: str) -> State:
     if "E" in letters:
-        return "failed"
+        return "blocked"
     return "waiting" if "w" in letters and "d" not in letters else "running"
 
 

@@ -33,6 +33,10 @@ CAUSES: Mapping[Fate, str] = {
     "raise memory_gb",
     "gone": "cancelled or refused: the job left the queue before it began",
 }
+BLOCKED_CAUSE = (
+    "the scheduler will not start it as it is (squeue or qstat says why); if it asks for too much "
+    "time, memory or cores, cancel it, lower them and submit again"
+)
 BAD_ENDS: tuple[State, ...] = (
     "out of memory",
     "time limit",
@@ -110,8 +114,8 @@ def participant_standing(
     fate = task_fate(known)
     if is_locked or fate == "running":
         return Standing("running", (), known.task)
-    if fate == "waiting":
-        return _waiting(known)
+    if fate in ("waiting", "blocked"):
+        return _waiting(fate, known)
     if is_newer or fate == "completed" or (fate == "failed" and record.status == "failed"):
         return Standing(record.status, record.causes, known.task)
     steps = [cause for cause in record.causes if record.status == "failed"]
@@ -124,8 +128,8 @@ def group_standing(known: Evidence) -> Standing:
     fate = task_fate(known)
     if fate == "running":
         return Standing("running", (), known.task)
-    if fate == "waiting":
-        return _waiting(known)
+    if fate in ("waiting", "blocked"):
+        return _waiting(fate, known)
     if fate == "completed":
         return Standing("done", (), known.task)
     if known.note is not None and known.note.exit_code == SOME_FAILED:
@@ -135,7 +139,7 @@ def group_standing(known: Evidence) -> Standing:
 
 def task_fate(known: Evidence) -> Fate:
     """What became of a task; the scheduler is believed first, then what the task wrote."""
-    if known.state in ("waiting", "running", *BAD_ENDS):
+    if known.state in ("waiting", "blocked", "running", *BAD_ENDS):
         return known.state
     if known.note is None:
         return "gone" if known.was_asked else "waiting"
@@ -164,8 +168,9 @@ def _cause(fate: Fate, known: Evidence) -> str:
     return f"ended with exit code {code} before its work; see the log"
 
 
-def _waiting(known: Evidence) -> Standing:
-    hint = () if known.was_asked else ("submitted; the scheduler cannot be asked from here",)
+def _waiting(fate: Fate, known: Evidence) -> Standing:
+    unasked = () if known.was_asked else ("submitted; the scheduler cannot be asked from here",)
+    hint = (BLOCKED_CAUSE,) if fate == "blocked" else unasked
     return Standing("waiting", hint, known.task)
 
 

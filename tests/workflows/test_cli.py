@@ -265,7 +265,7 @@ def slurm(tmp_path, monkeypatch):
     programs = tmp_path / "programs"
     programs.mkdir()
     scripts = {"sbatch": FAKE_SBATCH, "sacct": "#!/bin/sh\nexit 1\n"}
-    line = "JobId=$4 ArrayJobId=$4 ArrayTaskId=1-2 JobName=x JobState=PENDING"
+    line = "JobId=$4 ArrayJobId=$4 ArrayTaskId=1-2 JobName=x JobState=PENDING Reason=None"
     scripts["scontrol"] = f'#!/bin/sh\n[ "$4" = 1 ] && echo "{line}"\nexit 0\n'
     for name, text in scripts.items():
         (programs / name).write_text(text, encoding="utf-8")

@@ -23,6 +23,7 @@ JobId=3 ArrayJobId=2 ArrayTaskId=1 JobName=braindelta UserId=a(1) JobState=COMPL
 JobId=9 ArrayJobId=2 ArrayTaskId=3 JobName=braindelta UserId=a(1) JobState=OUT_OF_MEMORY Reason=OutOfMemory ExitCode=0:125
 JobId=10 ArrayJobId=2 ArrayTaskId=4 JobName=braindelta UserId=a(1) JobState=TIMEOUT Reason=TimeLimit ExitCode=0:15
 JobId=11 ArrayJobId=2 ArrayTaskId=5 JobName=braindelta UserId=a(1) JobState=CANCELLED Reason=Resources ExitCode=0:0
+JobId=13 JobName=braindelta UserId=a(1) JobState=PENDING Reason=PartitionTimeLimit ExitCode=0:0
 JobId=12 JobName=braindelta UserId=a(1) JobState=COMPLETED Reason=None ExitCode=0:0
 """  # noqa: E501 - as SLURM 22.05 writes it, columns between left out
 SACCT = """\
@@ -57,6 +58,7 @@ def test_scontrol_tells_of_waiting_running_and_ended_tasks():
         ("2", 3): "out of memory",
         ("2", 4): "time limit",
         ("2", 5): "cancelled",
+        ("13", None): "blocked",
         ("12", None): "completed",
     }
 
@@ -78,7 +80,7 @@ def test_qstat_tells_of_tasks_that_wait_run_or_are_stuck():
     )
     assert ("5", 9) not in states
     assert states["6", None] == "waiting"
-    assert states["7", 1] == "failed"
+    assert states["7", 1] == "blocked"
 
 
 @pytest.mark.parametrize(

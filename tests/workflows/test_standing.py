@@ -40,6 +40,7 @@ def known(state=None, own=None, was_asked=True, is_young=False, task=TASK):
     [
         (known("waiting"), "waiting"),
         (known("waiting", note()), "waiting"),  # it began, and was put back into the queue
+        (known("blocked"), "blocked"),
         (known("running", note()), "running"),
         (known("out of memory", note(1060, 1)), "out of memory"),
         (known("cancelled", note(1060, 1, "TERM", 20)), "cancelled"),
@@ -126,6 +127,12 @@ def test_where_the_scheduler_cannot_be_asked_a_waiting_task_says_so():
     found = standing_of(NOTHING, known(None, None, was_asked=False))
     assert found.status == "waiting"
     assert "cannot be asked" in found.causes[0]
+
+
+def test_a_job_that_will_never_start_waits_and_says_so():
+    for found in (standing_of(NOTHING, known("blocked")), group_standing(known("blocked"))):
+        assert found.status == "waiting"
+        assert "will not start it as it is" in found.causes[0]
 
 
 @pytest.mark.parametrize(
