@@ -19,6 +19,7 @@ NOT_SCORES = ("participant_id", "session_id", "acq_time")
 MARKS = "_.-"
 """What may stand between a score and a session known, as in ``BDI_pre`` or ``bdi.pre``."""
 MIN_VARYING = 2
+LONGEST_QUOTED = 20
 Moment = str | int
 
 
@@ -241,7 +242,12 @@ def _texts_among_numbers(path: Path, people: pd.DataFrame, columns: list[str]) -
         texts = people[column]
         wrong = texts.notna() & _numbers(texts).isna()
         for label, text in zip(people["participant_id"][wrong], texts[wrong], strict=True):
-            yield f"{path}: {column} of sub-{label} is '{text}', not a number"
+            yield f"{path}: {column} of sub-{label} is {_quoted(text)}, not a number"
+
+
+def _quoted(text: str) -> str:
+    """A short cell as it is; a long one is free text about a person and not told."""
+    return f"'{text}'" if len(text) <= LONGEST_QUOTED else f"a text of {len(text)} signs"
 
 
 def _all_cells(
@@ -432,7 +438,7 @@ def _numbers(texts: pd.Series) -> pd.Series:
 
 
 def _text_problem(cell: pd.Series) -> str:
-    return f"{_whose(cell)} is '{cell['text']}', not a number"
+    return f"{_whose(cell)} is {_quoted(cell['text'])}, not a number"
 
 
 def _whose(cell: pd.Series) -> str:

@@ -177,12 +177,12 @@ def _dates_in(path: Path, key: str | None) -> tuple[list[tuple[str, AcquisitionT
         return [], []
     found, problems = [], []
     labels = table[key] if key else pd.Series("", index=table.index)
-    for label, text in zip(labels, table["acq_time"], strict=True):
+    for row, (label, text) in enumerate(zip(labels, table["acq_time"], strict=True), start=1):
         time = _parse_time(text)
         if time and isinstance(label, str):
             found.append((label, time))
         elif isinstance(text, str):
-            problems.append(f"{path}: acq_time '{text}' is not like 2009-06-15T13:45:30")
+            problems.append(f"{path}, row {row}: acq_time is not like 2009-06-15T13:45:30")
     return found, problems
 
 
@@ -289,8 +289,9 @@ def _without_reversed(
 
 
 def _contradiction(one: str, other: str, dates: SessionDates, against: str) -> str:
-    first, second = (dates.times[label].moment.date() for label in (one, other))
+    n_days = abs(days_between(dates.times[one], dates.times[other]))
+    earlier = "before" if dates.times[one].moment < dates.times[other].moment else "after"
     return (
-        f"by their dates ses-{one} was on {first} and ses-{other} on {second}, but {against}; "
+        f"by their dates ses-{one} was {n_days:g} days {earlier} ses-{other}, but {against}; "
         "correct the dates or the order, otherwise the sign of the change would be wrong"
     )

@@ -311,3 +311,13 @@ def test_the_order_of_the_rows_decides_nothing(make_dataset):
             (read_participants(root)["age"].to_dict(), read_scores(root)["value"].tolist())
         )
     assert found[0] == found[1] == ({"01": 20, "02": 40, "03": 30}, [2, 1, 3, 4])
+
+
+def test_free_text_about_a_person_is_not_quoted(make_dataset):
+    rows = [f"sub-0{n}\t{n}0" for n in range(1, 4)]
+    rows.append("sub-04\tErika Mustermann takes 20 mg since 2019")
+    table = "\n".join(["participant_id\tdose", *rows, "sub-05\t20 mg"])
+    problems = list_problems(make_dataset({"participants.tsv": table}))
+    assert not any("Mustermann" in problem for problem in problems)
+    assert any("dose of sub-04 is a text of 39 signs, not a number" in text for text in problems)
+    assert any("dose of sub-05 is '20 mg', not a number" in text for text in problems)

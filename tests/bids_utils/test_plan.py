@@ -201,7 +201,7 @@ def test_dates_against_the_order_exclude_the_participant_and_no_one_else(make_da
 def test_unreadable_dates_are_noted_in_the_ledger(make_dataset):
     dates = "session_id\tacq_time\nses-pre\tlast May\nses-post\tn/a\n"
     plan = plan_of(make_dataset(trial(**{"sub-01/sub-01_sessions.tsv": dates})))
-    assert all("acq_time 'last May'" in reason for *_, reason in rows(plan, "01", "used"))
+    assert all("row 1: acq_time is not like" in reason for *_, reason in rows(plan, "01", "used"))
     assert rows(plan, "02", "used")[0][2] is None
 
 

@@ -99,7 +99,8 @@ def test_dates_that_contradict_the_settings_refuse_the_participant_only():
     }
     orders = order_sessions(sessions, known, PRE_POST_FU)
     assert orders["01"].sessions == ()
-    assert "ses-pre was on 2020-06-01 and ses-post on 2020-01-01" in orders["01"].problem
+    assert "ses-pre was 152 days after ses-post" in orders["01"].problem
+    assert "2020" not in orders["01"].problem
     assert "sessions.order says the reverse" in orders["01"].problem
     assert placed(orders["02"]) == [("pre", 0.0), ("post", 152.0)]
 
@@ -177,7 +178,7 @@ def test_dates_come_from_the_sessions_file_and_else_from_the_earliest_scan(make_
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("session_id\tacq_time\nses-pre\t15/06/2009\n", "acq_time '15/06/2009' is not like"),
+        ("session_id\tacq_time\nses-pre\t15/06/2009\n", "row 1: acq_time is not like"),
         ("session\tacq_time\nses-pre\t2009-06-15\n", "the column session_id is missing"),
         ("session_id\tacq_time\nses-pre\n", "line 2: 1 cells"),
         (
