@@ -13,6 +13,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bids_utils.plain_text import printable
+
 CHUNK = "braindelta:hover"
 MOST_GRID_ROWS = 250
 
@@ -24,7 +26,7 @@ class Spots(Artist):
         super().__init__()
         self.set_in_layout(False)
         self.places = np.column_stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
-        self.words = [str(word) for word in words]
+        self.words = [printable(str(word)) for word in words]
         if len(self.words) != len(self.places):
             raise ValueError(f"words: {len(self.words)} for {len(self.places)} places")
 
@@ -45,7 +47,11 @@ class Grid(Artist):
     def __init__(self, values: np.ndarray, names: Sequence[str], unit: str) -> None:
         super().__init__()
         self.set_in_layout(False)
-        self.values, self.names, self.unit = np.asarray(values, dtype=float), list(names), unit
+        self.values, self.names, self.unit = (
+            np.asarray(values, dtype=float),
+            [printable(name) for name in names],
+            unit,
+        )
 
     def draw(self, renderer: object) -> None:
         """Draw nothing."""

@@ -1,6 +1,6 @@
 /* A brain of points that can be turned: drawn by hand on a canvas, so that no graphics card is needed. */
 const DIRECTIONS = { left: [-90, 0], right: [90, 0], front: [0, 0], back: [180, 0], above: [180, 90], below: [180, -90] };
-const PLAIN = [150, 157, 166], MARK = [0, 158, 115];
+const PLAIN = [150, 157, 166], MARK = [0, 190, 120];
 
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -38,8 +38,9 @@ function shownPoints(points, part) {
 }
 
 class BrainView {
-  constructor(canvas, points, colourOf, isMarked) {
-    Object.assign(this, { canvas, points, colourOf, isMarked, yaw: -90, pitch: 0, zoom: 1, part: "whole" });
+  /* regions: colourOf(label), isMarked(label), isKnown(label) */
+  constructor(canvas, points, regions) {
+    Object.assign(this, { canvas, points, ...regions, yaw: -90, pitch: 0, zoom: 1, part: "whole" });
     this.ids = new Int32Array(0);
   }
 
@@ -74,7 +75,7 @@ class BrainView {
     const radius = 0.95 * p.spacing * scale, reach = Math.ceil(radius);
     for (let i = from; i < end; i++) {
       const facing = along(axes.to, p.normal, i);
-      if (facing < 0.02) continue;
+      if (facing < 0.02 || (from === p.deepFrom && !this.isKnown(p.label[i]))) continue;
       const across = along(axes.right, p.normal, i), upward = along(axes.up, p.normal, i), steep = Math.max(facing, 0.35);
       const x = width / 2 + along(axes.right, p.place, i) * scale;
       const y = height / 2 - along(axes.up, p.place, i) * scale, z = along(axes.to, p.place, i) * scale;
@@ -111,9 +112,10 @@ class BrainView {
         if (shadow[at] || rim) out.set([125, 133, 141, rim ? 160 : 40], 4 * at);
         continue;
       }
-      const border = next.find((k) => ids[k] >= 0 && p.label[ids[k]] !== p.label[i]);
-      const marked = border && (this.isMarked(p.label[i]) || this.isMarked(p.label[ids[border]]));
-      const light = (0.42 + 0.6 * along(axes.to, p.normal, i) + 0.06 * p.normal[2][i]) * (border && !marked ? 0.6 : 1);
+      const own = p.label[i], differs = (k) => ids[k] === undefined || ids[k] < 0 || p.label[ids[k]] !== own;
+      const marked = this.isMarked(own) && [2, -2, 2 * width, -2 * width].some((step) => differs(at + step));
+      const border = !marked && next.some(differs);
+      const light = marked ? 1 : (0.42 + 0.6 * along(axes.to, p.normal, i) + 0.06 * p.normal[2][i]) * (border ? 0.6 : 1);
       const [r, g, b] = marked ? MARK : this.colourOf(p.label[i]);
       out.set([r * light, g * light, b * light, 255], 4 * at);
     }

@@ -183,7 +183,11 @@ function brain(box) {
   const stage = made("div", "", { class: "stage" }), said = made("output");
   const canvas = made("canvas", "", { tabindex: 0, role: "img", "aria-label": "Brain to turn with the arrow keys; values are in the list of regions and in the table" });
   const sides = ["first", "last"].map((name) => made("span", "", { class: `side ${name}`, "aria-hidden": "true" }));
-  const view = new BrainView(canvas, points, colourOf, (label) => Boolean(byLabel.get(label)?.marked));
+  const view = new BrainView(canvas, points, {
+    colourOf,
+    isMarked: (label) => Boolean(byLabel.get(label)?.marked),
+    isKnown: (label) => byLabel.has(label) && !(markedOnly && !byLabel.get(label).marked),
+  });
   let waiting = false;
   const draw = () => {
     if (waiting) return;
@@ -270,7 +274,7 @@ function keep(changed) {
   store.write(RATINGS, JSON.stringify(changed));
 }
 /* A cell that a spreadsheet would take for a formula starts with an apostrophe, as in all our tables. */
-const cellText = (text) => (oneLine(text || "") || "n/a").replace(/^(?=[=+@]|-(?![\d.]))/, "'");
+const cellText = (text) => (oneLine(text || "") || "n/a").replace(/^(?=[=+@|]|-(?![\d.]))/, "'");
 function table(columns, rows) {
   return [columns, ...rows].map((row) => row.map(cellText).join("\t")).join("\n") + "\n";
 }
