@@ -143,16 +143,10 @@ def _record(path: str, kind: type[BaseModel], records: dict[str, dict[str, str]]
 
 def _table(found: list[Setting]) -> str:
     rows = [
-        (
-            code(one.name.rpartition(".")[2]),
-            _kind(one),
-            unit_of(one.name),
-            one.default,
-            _linked(one.meaning),
-        )
+        (code(one.key), _linked(one.meaning), _kind(one), unit_of(one.key), one.default)
         for one in found
     ]
-    return table(("setting", "what it can be", "unit", "default", "meaning"), rows)
+    return table(("setting", "meaning", "what it can be", "unit", "default"), rows)
 
 
 def _kind(setting: Setting) -> str:
