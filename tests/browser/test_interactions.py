@@ -330,3 +330,18 @@ def test_the_methods_are_copied_as_text(opened, group_file):
     )
     assert "Benjamini" in page.locator("#methodstext").text_content()
     assert "**" not in page.locator("#methodstext").text_content()
+
+
+def test_a_dot_of_the_quality_picture_names_its_scan_and_opens_the_page(opened, group_file):
+    page, _ = opened(group_file)
+    frame = page.locator('.pointed:has(img[alt^="Robust z of every"])')
+    frame.focus()
+    for _ in range(60):
+        page.keyboard.press("ArrowDown")
+        told = frame.locator(".tip").text_content()
+        if told.startswith("sub-01 "):
+            break
+    assert re.match(r"sub-01 ses-\w+: \w+.* -?[\d.e-]+, robust z -?[\d.]+", told)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sub-01.html")
+    assert page.locator("h1").text_content() == "sub-01"

@@ -20,25 +20,36 @@ MOST_GRID_ROWS = 250
 
 
 class Spots(Artist):
-    """Places in the units of the axes, each with words and, if wanted, whose it is."""
+    """Places in the units of the axes, each with words and, where it has one, the page it opens."""
 
-    def __init__(self, x: Sequence[float], y: Sequence[float], words: Sequence[str]) -> None:
+    def __init__(
+        self,
+        x: Sequence[float],
+        y: Sequence[float],
+        words: Sequence[str],
+        links: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.set_in_layout(False)
         self.places = np.column_stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
         self.words = [printable(str(word)) for word in words]
+        self.links = list(links) or [""] * len(self.words)
         if len(self.words) != len(self.places):
             raise ValueError(f"words: {len(self.words)} for {len(self.places)} places")
 
     def draw(self, renderer: object) -> None:
         """Draw nothing."""
 
-    def told(self) -> list[tuple[float, float, str]]:
-        """Parts of the width and height of the picture, from its upper left, and the words."""
+    def told(self) -> list[tuple[float, float, str, str]]:
+        """Parts of the width and height of the picture, from its upper left, words and link."""
         size = np.array(self.figure.canvas.get_width_height())
         shares = self.axes.transData.transform(self.places) / size
-        rows = zip(shares, self.words, strict=True)
-        return [(round(x, 4), round(1 - y, 4), word) for (x, y), word in rows if x == x and y == y]
+        rows = zip(shares, self.words, self.links, strict=True)
+        return [
+            (round(x, 4), round(1 - y, 4), word, link)
+            for (x, y), word, link in rows
+            if x == x and y == y
+        ]
 
 
 class Grid(Artist):
@@ -67,9 +78,15 @@ class Grid(Artist):
         return {"box": box, "names": self.names, "cells": rounded, "unit": self.unit}
 
 
-def add_spots(axes: Axes, x: Sequence[float], y: Sequence[float], words: Sequence[str]) -> None:
-    """Let places of axes tell these words."""
-    axes.add_artist(Spots(x, y, words))
+def add_spots(
+    axes: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    words: Sequence[str],
+    links: Sequence[str] = (),
+) -> None:
+    """Let places of axes tell these words and open these pages (empty: none)."""
+    axes.add_artist(Spots(x, y, words, links))
 
 
 def add_grid(axes: Axes, values: np.ndarray, names: Sequence[str], unit: str) -> None:
@@ -79,7 +96,7 @@ def add_grid(axes: Axes, values: np.ndarray, names: Sequence[str], unit: str) ->
 
 
 def told_by(figure: Figure) -> dict[str, object]:
-    """What a figure that has been drawn says: spots (x, y, words), and the grid if it has one."""
+    """What a drawn figure says: its spots (x, y, words, link), and its grid if it has one."""
     parts = [part for axes in figure.axes for part in axes.get_children()]
     spots = [spot for part in parts if isinstance(part, Spots) for spot in part.told()]
     grids = [part.told() for part in parts if isinstance(part, Grid)]

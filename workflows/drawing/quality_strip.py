@@ -32,7 +32,7 @@ def quality_strip(scores: pd.DataFrame) -> Figure:
     scores : DataFrame
         row (name of the measure), participant_id, session_id, z (positive is worse; both signs
         are unusual where `both` is true), both, limit (robust z of the lines), stands_out and,
-        optional, value. Sessions in the order of time.
+        optional, value and link (the page of the person). Sessions in the order of time.
     """
     drawn = scores[scores["z"].notna()]
     names = list(dict.fromkeys(drawn["row"]))
@@ -88,7 +88,8 @@ def _row(axes, rows, styles):
         colour, marker = styles.get(session, styles.get("", (GREY, "o")))
         style = {"s": 16, "color": colour, "marker": marker, "alpha": 0.75, "linewidths": 0}
         axes.scatter(part["x"], part["y"], zorder=3, **style)
-        add_spots(axes, part["x"], part["y"], [_told(row) for row in part.itertuples()])
+        told = [_told(row) for row in part.itertuples()]
+        add_spots(axes, part["x"], part["y"], told, part.get("link", ()))
     ring = {"s": 62, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2}
     axes.scatter(beyond["x"], beyond["y"], zorder=4, **ring)
     _named(axes, beyond, place)

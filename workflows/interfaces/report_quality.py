@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import numpy as np
 import pandas as pd
 
@@ -91,13 +93,15 @@ def _ranked(results):
     shown = table.assign(flags=table["flags"].replace("", "none"))
     return Part(
         lines=lines_of([first, *said]),
-        pictures=_strip(quality),
+        pictures=_strip(quality, results.output_dir),
         sheets=sheets(people_from_worst_to_best_quality=shown, quality_of_each_scan=scans),
     )
 
 
-def _strip(quality):
+def _strip(quality, output_dir):
     scores = strip_scores(quality)
+    pages = {page.stem: f"../{quote(page.name)}" for page in output_dir.glob("sub-*.html")}
+    scores["link"] = scores["participant_id"].map(pages).fillna("")
     if not scores["z"].notna().any():
         return ()
     n_out = int(scores["stands_out"].sum())
@@ -106,9 +110,10 @@ def _strip(quality):
         "A dot is a scan, a colour a session. To the right is worse; for measures with a line on "
         f"both sides either direction is unusual. Beyond the line (robust z of {OUTLIER_Z:g}, "
         "more in small cohorts; Iglewicz & Hoaglin 1993), or where a value is not plausible, scans "
-        "are ringed, named and joined with the person's other sessions."
+        "are ringed, named and joined with the person's other sessions. Choose a dot to open the "
+        "page of the person."
     )
-    numbers = numbers_of("quality_scores", scores)
+    numbers = numbers_of("quality_scores", scores.drop(columns="link"))
     return (drawn(quality_strip(scores), alt, caption, (numbers,)),)
 
 

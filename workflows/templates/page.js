@@ -94,14 +94,16 @@ function told(grid, [column, row]) {
 all(".pointed").forEach((frame) => {
   const image = frame.querySelector("img"), { spots = [], grid = null } = JSON.parse(frame.querySelector("script").textContent);
   const tip = made("div", "", { class: "tip", role: "status" }), ring = made("div", "", { class: "ring" });
-  let at = -1, cell = [-1, 0];
+  let at = -1, cell = [-1, 0], link = "";
   tip.hidden = ring.hidden = true;
   frame.append(tip, ring);
   frame.tabIndex = 0;
   frame.setAttribute("role", "group");
   frame.setAttribute("aria-label", `Values in the picture; the arrow keys go through them: ${image.alt}`);
-  const hide = () => { tip.hidden = ring.hidden = true; };
-  const show = ([x, y, words]) => {
+  const hide = () => { tip.hidden = ring.hidden = true; link = ""; frame.style.cursor = ""; };
+  const show = ([x, y, words, page = ""]) => {
+    link = page;
+    frame.style.cursor = link && "pointer";
     ring.style.left = `${100 * x}%`;
     ring.style.top = `${image.offsetTop + y * image.offsetHeight}px`;
     tip.textContent = words;
@@ -117,11 +119,14 @@ all(".pointed").forEach((frame) => {
     const nearest = spots.reduce((best, spot) => (far(spot) < far(best) ? spot : best), [9, 9, ""]);
     if (far(nearest) < REACH) show(nearest); else hide();
   });
+  const open = () => { if (link) location.href = link; };
+  frame.addEventListener("click", open);
   frame.addEventListener("pointerleave", hide);
   frame.addEventListener("blur", hide);
   frame.addEventListener("keydown", (event) => {
     const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
     if (event.key === "Escape") hide();
+    if (event.key === "Enter") open();
     if (!step) return;
     event.preventDefault();
     if (grid) {

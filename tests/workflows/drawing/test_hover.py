@@ -35,11 +35,11 @@ def dot_at(x, y, size=(2, 1)):
 @pytest.mark.parametrize(("x", "y"), [(2, 8), (7, 1)])
 def test_a_spot_is_where_its_dot_was_drawn(x, y):
     png = dot_at(x, y)
-    ((across, down, words),) = told_in(png)["spots"]
+    ((across, down, words, link),) = told_in(png)["spots"]
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
     rows, columns = np.nonzero(np.abs(pixels - MARK).sum(axis=2) < 60)
     height, width = pixels.shape[:2]
-    assert words == "here"
+    assert (words, link) == ("here", "")
     assert across * width == pytest.approx(columns.mean() + 0.5, abs=1)
     assert down * height == pytest.approx(rows.mean() + 0.5, abs=1)
 
@@ -97,7 +97,7 @@ def test_a_forest_tells_estimate_interval_and_number_of_each_region():
         }
     )
     told = told_in(png_bytes(forest_plot(rows, ForestText("ml"))))["spots"]
-    assert [words for *_, words in told] == [
+    assert [words for _, _, words, _ in told] == [
         "insula: +0.50 [0.25, 0.75], n = 12, significant",
         "amygdala: \N{MINUS SIGN}0.25 [\N{MINUS SIGN}0.50, 0.00], n = 12, not significant",
     ]
