@@ -184,10 +184,10 @@ def _check_task(path: Path, content: Json, task: str) -> None:
 
 
 def _check_edges(path: Path, content: Json, nodes: Iterable[Json]) -> None:
-    levels = {node.get("Name"): _level(node) for node in nodes}
+    levels = {str(node.get("Name")): _level(node) for node in nodes}
     for edge in _list(content, "Edges"):
         if isinstance(edge, Mapping) and edge.get("Filter"):
-            if levels.get(edge.get("Destination")) == "Dataset":
+            if levels.get(str(edge.get("Destination"))) == "Dataset":
                 continue
             raise _refused(path, "an edge with a Filter", "all contrasts of the runs are averaged")
 

@@ -200,3 +200,12 @@ def test_a_filter_between_runs_and_sessions_is_refused(model):
         model(nodes=(SUBJECT, DATASET), Edges=[edge])
     kept = model(nodes=(SUBJECT, DATASET), Edges=[edge | {"Destination": "group"}])
     assert len(kept.contrasts) == 2
+
+
+def test_a_name_that_is_no_text_is_refused_or_read_as_text(tmp_path):
+    path = tmp_path / "model.json"
+    run = {"Level": "Run", "Name": {"a": 1}, "Model": {"X": [1]}, "Contrasts": []}
+    edge = {"Source": "x", "Destination": ["s"], "Filter": {"contrast": ["c"]}}
+    path.write_text(json.dumps({"Nodes": [run], "Edges": [edge]}))
+    with pytest.raises(SettingsError, match="an edge with a Filter"):
+        read_stats_model(path, "rest")
