@@ -559,6 +559,13 @@ def test_few_people_have_no_picture_of_quality_and_are_told_why(study):
     assert not any(image["alt"].startswith("Robust z of every") for image in page.all("img"))
 
 
+def test_quality_of_single_sessions_is_ranked_without_pairs(study):
+    out = write_quality(study(model_rows([0.5] * 3)))
+    (out / "group" / "quality_pairs.tsv").unlink()
+    page = page_of(write_group_report(out))
+    assert "1 of 6 people have an image or a pair that stands out." in page.text
+
+
 def test_without_tables_of_quality_the_chapter_is_left_out(study):
     page = page_of(write_group_report(study(model_rows([0.5] * 3))))
     assert "#quality" not in [link["href"] for link in page.all("a")]

@@ -17,12 +17,15 @@ FOOT_IN = 0.75
 FURTHEST_Z = 12.0
 SPREAD = 0.5
 MOST_NAMES_A_ROW = 2
+MOST_TOLD = 4000
 LETTER_Z = 0.2
 """Width of a letter of a name, in robust z."""
 
 
 def quality_strip(scores: pd.DataFrame) -> Figure:
     """Robust z of each measure and scan; to the right is worse, beyond the lines is unusual.
+
+    Each dot tells whose it is, in large cohorts only those that stand out.
 
     Scans of one session share a colour and a height within the row. Those that stand out are
     ringed and named, the other sessions of the same person are joined to them by a line.
@@ -35,6 +38,7 @@ def quality_strip(scores: pd.DataFrame) -> Figure:
         optional, value and link (the page of the person). Sessions in the order of time.
     """
     drawn = scores[scores["z"].notna()]
+    drawn = drawn.assign(told=drawn["stands_out"] | (len(drawn) <= MOST_TOLD))
     names = list(dict.fromkeys(drawn["row"]))
     if not names:
         raise ValueError("scores: no measure has a robust z")
@@ -88,8 +92,9 @@ def _row(axes, rows, styles):
         colour, marker = styles.get(session, styles.get("", (GREY, "o")))
         style = {"s": 16, "color": colour, "marker": marker, "alpha": 0.75, "linewidths": 0}
         axes.scatter(part["x"], part["y"], zorder=3, **style)
-        told = [_told(row) for row in part.itertuples()]
-        add_spots(axes, part["x"], part["y"], told, part.get("link", ()))
+        named = part[part["told"]]
+        told = [_told(row) for row in named.itertuples()]
+        add_spots(axes, named["x"], named["y"], told, named.get("link", ()))
     ring = {"s": 62, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2}
     axes.scatter(beyond["x"], beyond["y"], zorder=4, **ring)
     _named(axes, beyond, place)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from bids_utils.names import with_prefix
-from workflows.compute.pair_quality import ranked_people
+from workflows.compute.pair_quality import PAIR_COLUMNS, ranked_people
 from workflows.interfaces.group_results import GroupResults
 from workflows.interfaces.report_pages import Chapter, Part, lines_of
 from workflows.interfaces.report_tables import sheet
@@ -18,7 +18,6 @@ LEAD = (
     "Each person has a page with pictures to judge. Ratings that you give there stay in this "
     "browser; from here all of them can be saved as a list for sessions.exclude."
 )
-PAIRS = ["participant_id", "baseline", "followup", "modality", "change_z", "flag"]
 
 
 def index_chapter(results: GroupResults) -> Chapter:
@@ -53,7 +52,7 @@ def index_table(ledger: pd.DataFrame, quality: pd.DataFrame, pairs: pd.DataFrame
     names = ["participant_id", "sessions", "images used", "not used or missing"]
     table = pd.DataFrame(rows, columns=names)
     if len(quality):
-        ranked = ranked_people(quality, pairs if len(pairs) else pd.DataFrame(columns=PAIRS))
+        ranked = ranked_people(quality, pairs if len(pairs) else pd.DataFrame(columns=PAIR_COLUMNS))
         ranked["participant_id"] = [with_prefix(who, "sub") for who in ranked["participant_id"]]
         words = {"n_flags": "stands out", "largest_z": "largest robust z", "flags": "what"}
         table = ranked.rename(columns=words).merge(table, on="participant_id", how="right")

@@ -12,13 +12,14 @@ from workflows.compute.pair_quality import (
     ALL_QUALITY,
     MIN_PEOPLE,
     OUTLIER_Z,
+    PAIR_COLUMNS,
     long_values,
     ranked_people,
     scored_values,
 )
 from workflows.compute.qc_fc import ALPHA, FEW_PEOPLE, STATISTICS
 from workflows.drawing.motion_edges import motion_edges
-from workflows.drawing.quality_strip import quality_strip
+from workflows.drawing.quality_strip import MOST_TOLD, quality_strip
 from workflows.interfaces.group_results import GroupResults
 from workflows.interfaces.group_tables import load_table
 from workflows.interfaces.qc_fc import FAMILY, QC_FC, QC_FC_EDGES
@@ -83,7 +84,7 @@ def _ranked(results):
     quality, pairs = results.quality, results.quality_pairs
     if not len(quality):
         return Part()
-    pairs = pairs if len(pairs) else pd.DataFrame(columns=["participant_id", "change_z", "flag"])
+    pairs = pairs if len(pairs) else pd.DataFrame(columns=PAIR_COLUMNS)
     table, scans = _with_ids(ranked_people(quality, pairs)), _with_ids(quality)
     flagged = table[table["n_flags"] > 0]
     said = [f"{row.participant_id}: {row.flags}." for row in flagged.head(MOST_SAID).itertuples()]
@@ -113,7 +114,11 @@ def _strip(quality, output_dir):
         "are ringed, named and joined with the person's other sessions. Choose a dot to open the "
         "page of the person."
     )
-    numbers = numbers_of("quality_scores", scores.drop(columns="link"))
+    file = output_dir / "group" / "quality.tsv"
+    if len(scores) > MOST_TOLD and file.is_file():
+        numbers = numbers_file(file, file.parent)
+    else:
+        numbers = numbers_of("quality_scores", scores.drop(columns="link"))
     return (drawn(quality_strip(scores), alt, caption, (numbers,)),)
 
 

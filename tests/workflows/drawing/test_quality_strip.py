@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from workflows.drawing.canvas import png_bytes
-from workflows.drawing.quality_strip import FURTHEST_Z, quality_strip
+from workflows.drawing.hover import told_by
+from workflows.drawing.quality_strip import FURTHEST_Z, MOST_TOLD, quality_strip
 
 
 def scores(**changes):
@@ -69,3 +70,17 @@ def test_very_many_sessions_have_one_colour_and_no_legend():
     table = pd.concat([scores(session_id=f"d{n}") for n in range(9)])
     assert quality_strip(table).legends == []
     assert len(quality_strip(scores()).legends[0].get_texts()) == 2
+
+
+def told(table):
+    figure = quality_strip(table)
+    png_bytes(figure)
+    return [words for _, _, words, _ in told_by(figure)["spots"]]
+
+
+def test_each_dot_tells_whose_it_is_in_a_large_cohort_only_those_that_stand_out():
+    assert len(told(scores())) == 12
+    out = "sub-03 ses-post: snr, robust z 20.0, stands out"
+    assert out in told(scores())
+    many = pd.concat([scores(stands_out=False)] * (MOST_TOLD // 12), ignore_index=True)
+    assert told(pd.concat([scores(), many], ignore_index=True)) == [out]
