@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import faults
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 import undisturbed
 
 pytestmark = pytest.mark.faults
-TERM = "stopped by signal TERM; run the same command again"
 
 
 def wait_for(condition, seconds=120.0):
@@ -53,13 +53,25 @@ def test_a_signal_ends_the_run_in_seconds_and_is_told(cohort, number):
         assert f'"stopped by signal {name}; run the same command again"' in record.read_text()
 
 
+def parent(process):
+    """Process that started another one; 0 if that has ended."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return 0
+
+
+def workers(cohort, command):
+    """Processes that a server of the command forked, and not the command itself."""
+    servers = {process for process in cohort.processes() if parent(process) == command.pid}
+    return [process for process in cohort.processes() if parent(process) in servers]
+
+
 def test_a_killed_worker_is_replaced(cohort):
     cohort.forget_steps("01", "anat_wf/regions_wf", "anat_figures_wf")
     process = cohort.start()
-    wait_for(lambda: "sub-01: anat" in cohort.text())
-    workers = set(cohort.processes()) - {process.pid}
-    newest = max(workers)
-    os.kill(newest, signal.SIGKILL)
+    wait_for(lambda: "sub-01: anat" in cohort.text() and workers(cohort, process))
+    os.kill(workers(cohort, process)[0], signal.SIGKILL)
     assert process.wait(timeout=300) == 0
     cohort.check()
 
