@@ -309,7 +309,7 @@ def _contrasts(path: Path, node: Json) -> list[TaskContrast]:
 def _weight(path: Path, name: str, weight: object) -> float:
     try:
         return float(Fraction(str(weight)))
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ArithmeticError) as error:
         raise _refused(path, f"contrast '{name}': weight {weight!r}", "write 1, -.5 or 1/3") from (
             error
         )

@@ -87,9 +87,12 @@ def _check_rows(path: Path, header: list[str], rows: list[list[str]], n_columns:
 
 def _numbers(path: Path, rows: list[list[str]], place: int, title: str) -> np.ndarray:
     try:
-        return np.array([float(row[place]) for row in rows])
+        values = np.array([float(row[place]) for row in rows])
     except ValueError as error:
         raise DatasetError(f"{path}: {title} is not a number ({error}); {REPEAT}") from error
+    if np.isinf(values).any():
+        raise DatasetError(f"{path}: {title} is infinite; {REPEAT}")
+    return values
 
 
 def _measures(header: list[str]) -> dict[str, tuple[float, str]]:
@@ -105,6 +108,8 @@ def _measures(header: list[str]) -> dict[str, tuple[float, str]]:
             try:
                 value = float(parts[1])
             except ValueError:
+                continue
+            if np.isinf(value):
                 continue
             found[name[0].rstrip(",")] = (value, UNITS.get(parts[2].strip(), parts[2].strip()))
     return found

@@ -209,3 +209,12 @@ def test_a_name_that_is_no_text_is_refused_or_read_as_text(tmp_path):
     path.write_text(json.dumps({"Nodes": [run], "Edges": [edge]}))
     with pytest.raises(SettingsError, match="an edge with a Filter"):
         read_stats_model(path, "rest")
+
+
+def test_a_weight_that_no_number_can_hold_is_refused(tmp_path):
+    path = tmp_path / "model.json"
+    contrast = {"Name": "c", "ConditionList": ["a"], "Weights": ["9" * 400], "Test": "t"}
+    run = {"Level": "Run", "Name": "r", "Model": {"X": ["a"]}, "Contrasts": [contrast]}
+    path.write_text(json.dumps({"Nodes": [run]}))
+    with pytest.raises(SettingsError, match="contrast 'c': weight"):
+        read_stats_model(path, "rest")

@@ -62,3 +62,13 @@ def test_a_damaged_file_is_told_by_its_name_and_what_is_wrong(damage, message, m
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(DatasetError, match="aseg.stats: cannot be read"):
         read_stats(tmp_path / "aseg.stats", ())
+
+
+def test_infinite_numbers_are_refused_in_the_table_and_unknown_in_the_header(make_aparc):
+    path = make_aparc("x", "lh", {"cuneus": (1105, 2705, 2.123)})
+    text = path.read_text()
+    path.write_text(text.replace("553998.3", "1e999"))
+    assert "CortexVol" not in read_stats(path, ("ThickAvg",)).measures
+    path.write_text(text.replace("2.123", "1e999"))
+    with pytest.raises(DatasetError, match="ThickAvg is infinite"):
+        read_stats(path, ("ThickAvg",))
