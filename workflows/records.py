@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_utils.derivatives import content_digest, write_json
+from bids_utils.names import with_prefix
 from bids_utils.plan import ParticipantPlan
 from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import Settings
@@ -127,12 +128,13 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     """Hash of all that decides the images of a participant: version, settings, files, timing.
 
     The order of the sessions is not part of it: they are processed alike, so a new order
-    changes the group level only. Of the atlas and of files with the model of a task the content
-    counts, not where they lie.
+    changes the group level only. Of images the place within the folder of the participant, size
+    and time count, not where the dataset lies; of the atlas and of files with the model of a task
+    the content.
     """
     used = _used(settings)
     files = [*input_files(participant), *_confounds_sidecars(participant)]
-    facts = [(str(file), *_size_and_time(file)) for file in files]
+    facts = [(_place(file, participant.label), *_size_and_time(file)) for file in files]
     runs = [
         (
             run.entities,
@@ -143,6 +145,14 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
     ]
     content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _place(file: Path, label: str) -> str:
+    """Path of a file from the folder of its participant on; the whole path without such a folder."""
+    own, parts = with_prefix(label, "sub"), file.parts
+    if own not in parts:
+        return str(file)
+    return "/".join(parts[len(parts) - 1 - parts[::-1].index(own) :])
 
 
 def study_print(settings: Settings) -> str:

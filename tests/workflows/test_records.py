@@ -95,6 +95,22 @@ def test_the_fingerprint_follows_the_moment_of_slices_and_the_json_of_confounds(
     assert len(set(prints)) == 5
 
 
+def test_a_dataset_that_was_moved_or_mounted_elsewhere_needs_no_new_images(tmp_path):
+    prints = []
+    for root, name in (
+        ("home", "T1w.nii.gz"),
+        ("mnt/bids", "T1w.nii.gz"),
+        ("o", "acq-x_T1w.nii.gz"),
+    ):
+        file = tmp_path / root / "sub-01" / "ses-pre" / "anat" / f"sub-01_ses-pre_{name}"
+        file.parent.mkdir(parents=True)
+        file.write_text("t1w", encoding="utf-8")
+        os.utime(file, ns=(7, 7))
+        person = ParticipantPlan("01", (SessionPlan("pre", 0.0, file, ()),))
+        prints.append(fingerprint(person, Settings()))
+    assert prints[0] == prints[1] != prints[2]
+
+
 def test_the_order_of_sessions_and_the_group_settings_do_not_ask_for_new_images(participant):
     swapped = replace(participant, sessions=participant.sessions[::-1])
     settings = Settings(group=GroupSettings(arm_column="group"))
