@@ -148,7 +148,7 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
 
 
 def _place(file: Path, label: str) -> str:
-    """Path of a file from the folder of its participant on; the whole path without such a folder."""
+    """Path of a file from the folder of its participant on; else the whole path."""
     own, parts = with_prefix(label, "sub"), file.parts
     if own not in parts:
         return str(file)
