@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 ML = "ml"
 REGION_MEANINGS = {
     "index": {"Description": "Label of the region in the atlas image"},
@@ -32,7 +34,7 @@ THICKNESS_MEANINGS = REGION_MEANINGS | {
     "n_lines": {"Description": "Lines across the cortex of the region, one thickness each"},
     "thickness_standard_error": {"Description": "Standard error of thickness", "Units": "mm"},
 }
-TISSUE_MEANINGS = {
+TISSUE_MEANINGS: Mapping[str, Mapping[str, object]] = {
     "measure": {
         "Description": "What was measured",
         "Levels": {
