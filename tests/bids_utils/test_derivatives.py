@@ -199,7 +199,8 @@ def test_text_that_a_spreadsheet_would_calculate_is_written_as_text(tmp_path):
     cells = ["=cmd|\x27 /C calc\x27!A0", "@SUM(A1)", "-2.5", "a=b"]
     write_table(pd.DataFrame({"reason": cells, "value": [-1.5, 2, 3, 4]}), tmp_path / "a.tsv")
     assert (tmp_path / "a.tsv").read_text() == (
-        "reason\tvalue\n\x27=cmd|\x27 /C calc\x27!A0\t-1.5\n\x27@SUM(A1)\t2.0\n-2.5\t3.0\na=b\t4.0\n"
+        "reason\tvalue\n\x27=cmd|\x27 /C calc\x27!A0\t-1.5\n"
+        "\x27@SUM(A1)\t2.0\n-2.5\t3.0\na=b\t4.0\n"
     )
 
 
