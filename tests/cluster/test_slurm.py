@@ -47,9 +47,9 @@ def look(cohort):
 
 def wait_for(tasks):
     """Wait until no job of a submission is in the queue."""
-    jobs = ",".join(sorted({task.job_id for task in tasks}))
-    ask = ("squeue", "-h", "-j", jobs)
-    until(lambda: not printed(*ask, check=False).strip(), ALL_S, "all jobs have ended")
+    jobs = {task.job_id for task in tasks}
+    ask = ("squeue", "-h", "-o", "%F")
+    until(lambda: not jobs & set(printed(*ask).split()), ALL_S, "all jobs have ended")
 
 
 def wait_for_lock(cohort, label):
