@@ -53,7 +53,7 @@ def copied_backwards(source, target, names):
     """Dataset of some people, its files made in the reverse order and the rows of tables turned."""
     for file in sorted((path for path in source.rglob("*") if path.is_file()), reverse=True):
         place = file.relative_to(source)
-        if len(place.parts) > 2 and place.parts[0] not in names:
+        if place.parts[0].startswith("sub-") and place.parts[0] not in names:
             continue
         (target / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target / place)
