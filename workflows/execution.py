@@ -25,6 +25,7 @@ from workflows.atlas import standard_atlas
 from workflows.completion import forget_results, is_done, missing_files, saved_files
 from workflows.failures import Failure, read_failures
 from workflows.fmriprep import space_atlas, used_spaces
+from workflows.interfaces.save import known_output
 from workflows.locks import LockedError, locked
 from workflows.options import (
     Options,
@@ -145,7 +146,13 @@ def is_free(
 
 
 def run_free(todo: list[ParticipantPlan], study: Study, options: Options, console: Console) -> None:
-    """Run the participant workflows in one graph; nobody else works on these participants."""
+    """Run the participant workflows in one graph; nobody else works on these participants.
+
+    Raises
+    ------
+    DatasetError
+        The output folder is gone; nothing can be written about anybody.
+    """
     workflow = Workflow("participants_wf", base_dir=str(versioned(options.work_dir)))
     workflow.config = execution_config(options, options.output_dir / "logs")
     running = {}
@@ -171,6 +178,7 @@ def run_free(todo: list[ParticipantPlan], study: Study, options: Options, consol
         for started in running.values():
             stop_participant(started, study, str(stop))
         raise
+    known_output(study.output_dir)
     for started in running.values():
         stop_participant(started, study)
 

@@ -11,6 +11,8 @@ from bids_utils.errors import DatasetError, PipelineError, SettingsError, ToolEr
 ERROR_LINE = re.compile(
     r"^\s*(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt))(?:: ?(.*))?$"
 )
+NO_RESULT = re.compile(r"^\s*FileNotFoundError: .*/result_[^/]*\.pklz$")
+"""What Nipype says, besides the cause, of a step that failed before it had any result."""
 PLAIN_ERRORS = {
     kind.__name__: kind for kind in (PipelineError, SettingsError, DatasetError, ToolError)
 }
@@ -68,6 +70,7 @@ def parse_crash(text: str, file: Path) -> Failure:
     node = _after("Node: ", lines) or "unknown step"
     node = full_name(node, Path(_after("Working directory: ", lines)))
     matches = [(i, found) for i, line in enumerate(lines) if (found := ERROR_LINE.match(line))]
+    matches = [match for match in matches if not NO_RESULT.match(match[1][0])] or matches
     plain = [(i, found) for i, found in matches if found[1] in PLAIN_ERRORS]
     trouble = next((words for _, found in matches if (words := _system_trouble(found[0]))), "")
     if trouble and not plain:

@@ -1,5 +1,6 @@
 """What runs graphs: the atlas is made before images are run, in the spaces that are used."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ CONSOLE = Console(record=True, width=200, force_terminal=False)
 @pytest.fixture
 def options(tmp_path):
     places = {"bids_dir": tmp_path / "bids", "output_dir": tmp_path / "out"}
+    places["output_dir"].mkdir()
+    (places["output_dir"] / "dataset_description.json").touch()
     return Options(**places, level="participant", work_dir=tmp_path / "work")
 
 
@@ -270,3 +273,12 @@ def test_work_that_cannot_be_removed_is_named(options, monkeypatch):
     monkeypatch.setattr(execution.shutil, "rmtree", refuse)
     with pytest.raises(DatasetError, match=f"{folder.name}: cannot be removed .Permission"):
         clean_work({"01": Record("done")}, options)
+
+
+def test_an_output_folder_that_is_gone_ends_the_call_and_is_not_made_again(
+    options, people, asked, monkeypatch
+):
+    monkeypatch.setattr(execution, "run_graph", lambda *_: shutil.rmtree(options.output_dir))
+    with pytest.raises(DatasetError, match="out: the output folder or its dataset_description"):
+        run_images(people, study_of(options), options, CONSOLE)
+    assert not options.output_dir.exists()
