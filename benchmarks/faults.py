@@ -221,13 +221,13 @@ def figures(account: Account, bench: Bench) -> dict[str, object]:
         name: {"value": value, "target": "== 0", "ok": value == 0} for name, value in none.items()
     }
     undisturbed_s = sum(bench.seconds.values())
-    again = account.seconds / account.runs - undisturbed_s if account.runs else float("nan")
+    again_s = account.seconds - account.runs * undisturbed_s
     return {
         "kills": account.kills,
         "completed_runs": account.runs,
         **rows,
         "undisturbed_run_s": round(undisturbed_s),
-        "extra_s_per_kill": round(again * account.runs / max(account.kills, 1), 1),
+        "extra_s_per_kill": round(again_s / account.kills, 1) if account.level == 0 else None,
     }
 
 
