@@ -278,7 +278,7 @@ MISFITS = [
     ("participants.tsv", "'sub-4'", "probably 'sub-04' (leading zeros)", "write it the same"),
     ("participants.tsv", "'sub-P05'", "probably 'sub-05'", "letters before the number"),
     ("m.tsv", "participant_id: the prefix stands there twice (sub-sub-03)", "correct them"),
-    ("--derivatives", "48 values come from two sources (volume)", "named first"),
+    ("sources (--derivatives)", "48 values come from two sources (volume)", "named first"),
     ("infinite.tsv, line 4", "'inf' is infinite", "write a number or n/a"),
     ("header.tsv", "there is no row", "correct the source"),
     ("phenotype/old.tsv", "not UTF-8", "scores of this file are not used"),

@@ -64,7 +64,7 @@ def test_a_trouble_of_the_machine_is_told_and_not_what_followed_from_it(line, wo
 
 
 def test_the_missing_result_of_a_step_is_not_its_cause():
-    text = f"{BUG}\nDuring handling:\nFileNotFoundError: /work/n4/result_n4.pklz\n"
+    text = f"{BUG}\nDuring handling:\nFileNotFoundError: /data/n4/result_n4.pklz\n"
     assert parse_crash(text, "crash-2.txt") == parse_crash(BUG, "crash-2.txt")
 
 

@@ -47,6 +47,7 @@ from workflows.interfaces.group import _CollectedOutputSpec, _save_connectivity,
 from workflows.interfaces.group_tables import load_table
 from workflows.interfaces.measure_table import table_visits
 
+GIVEN = "sources (--derivatives)"
 FAMILY = ["modality", "measure", "atlas"]
 IDENTITY = ["participant_id", "session_id", *FAMILY, "region"]
 
@@ -130,7 +131,7 @@ def after_own(
     if len(own.scans) and len(found.scans):
         what = f"there is connectivity of our own and of a source ({atlas})"
         advice = "the edges of our own are tested; give another OUTPUT_DIR to test the source's"
-        problems.append(Problem(what, "--derivatives", advice))
+        problems.append(Problem(what, GIVEN, advice))
     together = replace(edges, measures=measures, broken=own.broken)
     all_problems = (*own.problems, *found.problems, *problems)
     return replace(together, problems=all_problems), visits, inputs.atlas if edges is own else atlas
@@ -205,7 +206,7 @@ def _chosen(matrices: list[Matrices], atlas: str) -> tuple[Matrices, list[Source
     advice = (
         f"the edges of {chosen.atlas} are tested; choose another by sources.atlases in the settings"
     )
-    return chosen, [SourceProblem(what, "--derivatives", advice)]
+    return chosen, [SourceProblem(what, GIVEN, advice)]
 
 
 def _connectivity_rows(matrices: Matrices) -> pd.DataFrame:
@@ -252,5 +253,5 @@ def _joined(tables: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[SourceProble
     measures = ", ".join(joined.loc[repeated, "measure"].drop_duplicates())
     what = f"{int(repeated.sum())} values come from two sources ({measures})"
     advice = "those of the source that is named first are used; name only one of them"
-    problem = SourceProblem(what, "--derivatives", advice)
+    problem = SourceProblem(what, GIVEN, advice)
     return joined[~repeated].reset_index(drop=True), [problem]
