@@ -13,7 +13,7 @@ from configs.settings import PrivacySettings, Settings, dump_settings, load_sett
 from workflows.sharing import share_results
 
 PEOPLE = [f"sub-{number:02d}" for number in range(1, 9)]
-SECRETIVE = "/home/ann/bids/participants.tsv: sub-03 is called 'Erika Mustermann, 1980-02-03'"
+SECRETIVE = "/Users/ann/bids/participants.tsv: sub-03 is called 'Erika Mustermann, 1980-02-03'"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def output(tmp_path):
             "BIDSVersion": "1.10.0",
             "DatasetType": "derivative",
             "GeneratedBy": [{"Name": "braindelta"}],
-            "DatasetLinks": {"raw": "file:///home/ann/bids"},
+            "DatasetLinks": {"raw": "file:///Users/ann/bids"},
         },
         root / "dataset_description.json",
     )
@@ -121,7 +121,7 @@ def test_without_the_setting_nothing_is_shared_and_an_older_copy_goes(output):
 
 def test_the_settings_in_the_copy_can_be_read_and_name_no_file(output):
     asked = Settings(
-        sessions={"exclude": "/home/ann/bad.tsv"},
+        sessions={"exclude": "/Users/ann/bad.tsv"},
         sources={"scans": {"Mustermann": ("03", "pre")}},
         privacy={"share": "results"},
     )

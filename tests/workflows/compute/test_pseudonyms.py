@@ -38,8 +38,8 @@ def test_a_short_secret_is_refused():
     ("text", "plain"),
     [
         ("sub-01 and sub-02_ses-pre_T1w", "sub-X and sub-n/a_ses-pre_T1w"),
-        ("/home/ann/my_study/bids/participants.tsv: empty", "participants.tsv: empty"),
-        ("file:///home/ann/x.tsv, 3 mg/ml and/or 1/2", "x.tsv, 3 mg/ml and/or 1/2"),
+        ("/Users/ann/my_study/bids/participants.tsv: empty", "participants.tsv: empty"),
+        ("file:///Users/ann/x.tsv, 3 mg/ml and/or 1/2", "x.tsv, 3 mg/ml and/or 1/2"),
         ("sub-011", "sub-n/a"),
     ],
 )
