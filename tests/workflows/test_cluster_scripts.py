@@ -194,6 +194,18 @@ def test_signals_are_passed_on_and_the_task_waits_for_a_clean_end(task, name):
     assert note["ended"] is not None
 
 
+def test_the_time_that_was_left_is_asked_for_by_task_and_is_one_line(task, tmp_path):
+    squeue = '#!/bin/sh\n[ "$3" = 40_2 ] && printf "0:49\\n30:00\\n"\n'
+    (tmp_path / "squeue").write_text(squeue, encoding="utf-8")
+    (tmp_path / "squeue").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    running = task(PATIENT, PATH=path, SLURM_JOB_ID="40")
+    until(task.out.exists, 10)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(10) == 1
+    assert task.note()["left"] == "0:49"
+
+
 def test_a_second_signal_does_not_cut_the_clean_end_short(task):
     running = task(PATIENT)
     until(task.out.exists, 10)

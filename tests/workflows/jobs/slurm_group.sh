@@ -35,7 +35,8 @@ stop() {
     signals=$((signals + 1))
     [ -n "$child" ] || exit 143
     kill -TERM "$child" 2>/dev/null
-    left=${left:-$(timeout 5 squeue -h -j "${SLURM_JOB_ID:-}" -o %L 2>/dev/null)}
+    # The task by its own name: the last one has the number of the array, which names all.
+    left=${left:-$(timeout 5 squeue -h -j "$job" -o %L 2>/dev/null | head -n 1)}
 }
 trap 'code=$?; note "$(date +%s)" "$code"' EXIT
 trap 'stop TERM' TERM
