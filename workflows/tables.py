@@ -57,7 +57,12 @@ def _session_cells(rows: pd.DataFrame) -> list[str]:
     days = rows["days_from_baseline"].dropna()
     counts = [str(int((used["modality"] == kind).sum())) for kind in ("T1w", "bold")]
     others = rows[rows["status"] != "used"]
-    notes = [f"{row.modality} {row.status}: {row.reason}" for row in others.itertuples()]
+    notes = [
+        f"{row.modality} {row.status}: {row.reason}"
+        if isinstance(row.modality, str)
+        else f"{row.status}: {row.reason}"
+        for row in others.itertuples()
+    ]
     return [f"{days.iloc[0]:.0f}" if len(days) else "n/a", *counts, "\n".join(notes)]
 
 

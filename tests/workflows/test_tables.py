@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
+
+from bids_utils.plan import Plan
 from workflows.cluster_jobs import GROUP, Task
 from workflows.standing import Standing
-from workflows.tables import counts, status_table
+from workflows.tables import counts, plan_table, status_table
 from workflows.terminal import PlainConsole
 
 OUT = Path("/out")
@@ -38,6 +41,15 @@ def test_a_job_is_named_with_its_log_as_seen_from_the_output():
         "logs/jobs/0002/participants1_2.log",
     ]
     assert "group level" in text.splitlines()[-2]
+
+
+def test_a_session_without_images_is_told_without_a_kind_of_image():
+    gone = {"participant_id": "sub-01", "session_id": "ses-pre", "modality": None}
+    row = gone | {"status": "missing", "reason": "no images", "days_from_baseline": 0.0}
+    console = PlainConsole(width=200)
+    with console.capture() as capture:
+        console.print(plan_table(Plan((), pd.DataFrame([row]))))
+    assert "│ missing: no images" in capture.get()
 
 
 def test_counts_are_of_participants_and_in_a_fixed_order():
