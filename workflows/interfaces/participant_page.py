@@ -78,7 +78,7 @@ def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ())
     order = list(dict.fromkeys(ledger.get("session_id", ())))
     changes = region_changes(folder, order)
     maps = change_maps(changes, output_dir)
-    notes = run_notes(folder)
+    notes = run_notes(folder, order)
     page = rendered(
         "participant.html.j2",
         title=folder.name,
@@ -222,13 +222,14 @@ def run_sections(
     ]
 
 
-def run_notes(folder: Path) -> dict[str, list[str]]:
-    """What is not plausible, or why a run is not used, by the title of each BOLD run."""
+def run_notes(folder: Path, order: list[str]) -> dict[str, list[str]]:
+    """What is not plausible, or why a run is not used, by the title of each run in time order."""
+    named = [(path, parse_name(path.name)) for path in sorted(folder.glob(BOLD_TABLE))]
     notes = {}
-    for path in sorted(folder.glob(BOLD_TABLE)):
-        name, table = parse_name(path.name), read_table(path, text_columns=("usable", "reason"))
-        if name is not None and len(table):
-            notes[run_title(name)] = _notes_of(table.iloc[0])
+    for item in in_time_order([_Found(path, name) for path, name in named if name], order):
+        table = read_table(item.path, text_columns=("usable", "reason"))
+        if len(table):
+            notes[run_title(item.name)] = _notes_of(table.iloc[0])
     return notes
 
 

@@ -225,3 +225,14 @@ def test_a_page_with_many_large_pictures_stays_under_ten_megabytes(tmp_path):
     source = re.search(r'src="data:image/webp;base64,([^"]*)"', page.read_text(encoding="utf-8"))
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.group(1)))).convert("L"))
     assert np.corrcoef(shown.ravel(), noise.ravel())[0, 1] > 0.9
+
+
+def test_what_stands_out_is_told_in_the_order_of_time(page, tmp_path):
+    page("pre", "post")
+    for session in ("post", "pre"):
+        name = f"sub-01_ses-{session}_task-rest_desc-qc_bold.tsv"
+        table = pd.DataFrame({"usable": ["false"], "reason": [f"dark {session}"]})
+        write_table(table, tmp_path / "sub-01" / f"ses-{session}" / "func" / name)
+    text = write_page(tmp_path, "01").read_text(encoding="utf-8")
+    told = re.findall(r"<li>(ses-\w+) task-rest: not used", text)
+    assert told == ["ses-pre", "ses-post"]
