@@ -26,8 +26,17 @@ def wait_for(condition, seconds=10.0):
     return condition()
 
 
+@pytest.fixture
+def heard():
+    """No signal is ignored, also where the tests themselves were started in the background."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-def test_a_signal_stops_the_block_and_says_which_it_was(number):
+def test_a_signal_stops_the_block_and_says_which_it_was(number, heard):
     before = signal.getsignal(number)
     with pytest.raises(Stopped) as caught, stopping_on_signals():
         signal.raise_signal(number)
@@ -36,7 +45,7 @@ def test_a_signal_stops_the_block_and_says_which_it_was(number):
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_does_not_disturb_the_clearing_up():
+def test_a_second_signal_does_not_disturb_the_clearing_up(heard):
     cleared = []
 
     def work():
