@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 
 DESCRIPTION = {"Name": "tiny", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
 REPOSITORY = Path(__file__).parents[1]
+CHROMIUM_OPTIONS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +64,16 @@ def locked_folder():
             if user == 0:
                 os.seteuid(0)
             inner.chmod(0o755)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Chromium without a window."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install .[browser]")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_OPTIONS))
+        yield browser
+        browser.close()

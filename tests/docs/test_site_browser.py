@@ -1,6 +1,5 @@
 """The built site in Chromium, without a network: no errors, nothing asked from elsewhere."""
 
-import shutil
 import subprocess
 import sys
 
@@ -8,10 +7,6 @@ import pytest
 from markdown_blocks import REPOSITORY
 
 pytestmark = pytest.mark.browser
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
 
 
@@ -22,18 +17,6 @@ def built(tmp_path_factory):
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", docs, str(folder)]
     subprocess.run(command, check=True)
     return folder
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install .[browser]")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

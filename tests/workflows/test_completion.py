@@ -32,21 +32,6 @@ LEDGER = pd.DataFrame(
 )
 
 
-@pytest.fixture
-def participant(tmp_path):
-    for name in ("t1w", "bold"):
-        (tmp_path / name).write_text(name, encoding="utf-8")
-    run = BoldRun(tmp_path / "bold", (("sub", "01"), ("ses", "pre"), ("task", "rest")), 2.0, 100)
-    first = SessionPlan("pre", 0.0, tmp_path / "t1w", (run,))
-    return ParticipantPlan("01", (first, SessionPlan("post", 80.0, None, ())))
-
-
-def with_run(participant, **changes):
-    first, *others = participant.sessions
-    runs = tuple(replace(run, **changes) for run in first.bold_runs)
-    return replace(participant, sessions=(replace(first, bold_runs=runs), *others))
-
-
 @pytest.mark.parametrize(
     ("records", "code"),
     [

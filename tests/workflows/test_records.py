@@ -4,10 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-import pytest
-
-from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, SessionPlan
+from bids_utils.plan import DerivedBold, ParticipantPlan, SessionPlan
 from configs.settings import (
     AnatSettings,
     AtlasSettings,
@@ -28,23 +25,6 @@ from workflows.records import (
     saved_file,
     write_record,
 )
-
-LEDGER = pd.DataFrame(
-    {
-        "participant_id": ["sub-01", "sub-01", "sub-02", "sub-03"],
-        "status": ["used", "missing", "used", "used"],
-        "reason": [None, "no images", None, None],
-    }
-)
-
-
-@pytest.fixture
-def participant(tmp_path):
-    for name in ("t1w", "bold"):
-        (tmp_path / name).write_text(name, encoding="utf-8")
-    run = BoldRun(tmp_path / "bold", (("sub", "01"), ("ses", "pre"), ("task", "rest")), 2.0, 100)
-    first = SessionPlan("pre", 0.0, tmp_path / "t1w", (run,))
-    return ParticipantPlan("01", (first, SessionPlan("post", 80.0, None, ())))
 
 
 def with_run(participant, **changes):
