@@ -188,9 +188,8 @@ def _in_new_order(path: Path, table: pd.DataFrame, sharing: _Sharing) -> pd.Data
 
     The order of the labels would give them away.
     """
-    names = [sharing.known[strip_label(str(label), "sub")] for label in table[PERSON]]
+    names = [sharing.known[_label(label)] for label in table[PERSON]]
     order = np.argsort(np.array(names), kind="stable")
-    place = np.argsort(order)
     for ending, array_ending in ROWS:
         stem = path.stem.removesuffix(ending)
         array = path.with_name(f"{stem}{array_ending}.npy")
@@ -208,7 +207,7 @@ def _in_new_order(path: Path, table: pd.DataFrame, sharing: _Sharing) -> pd.Data
     return moved
 
 
-def _label(text: str) -> str:
+def _label(text: object) -> str:
     return strip_label(str(text), "sub")
 
 
