@@ -22,6 +22,7 @@ from uuid import uuid4
 import pandas as pd
 
 from bids_utils.errors import DatasetError, ToolError
+from bids_utils.names import with_prefix
 from bids_utils.plain_text import without_formula
 from bids_utils.sidecars import read_json
 
@@ -255,6 +256,11 @@ def write_dataset_description(
         "DatasetLinks": {name: _link(folder, output_dir) for name, folder in sources.items()},
     }
     write_json(description, output_dir / "dataset_description.json")
+
+
+def log_folder(output_dir: Path, participant: str) -> Path:
+    """Folder of what a derivative dataset keeps about the processing of a participant."""
+    return output_dir / "logs" / with_prefix(participant, "sub")
 
 
 def source_address(bids_dir: Path, path: Path) -> str:

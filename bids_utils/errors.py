@@ -1,10 +1,13 @@
 """Errors a user can act on; anything else is a bug and keeps its traceback."""
 
+DONE, FAILED, SOME_FAILED, NOTHING_TO_DO = 0, 1, 10, 11
+"""Exit codes of the command, besides those of the errors below."""
+
 
 class PipelineError(Exception):
     """The run failed; the message says what was found, where, and what to do."""
 
-    exit_code = 1
+    exit_code = FAILED
 
 
 class SettingsError(PipelineError):

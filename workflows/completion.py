@@ -7,29 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from bids_utils.errors import DatasetError
+from bids_utils.errors import DONE, FAILED, NOTHING_TO_DO, SOME_FAILED, DatasetError
 from bids_utils.exclusions import LISTED
 from bids_utils.images import EXCLUDED, USED
 from bids_utils.names import parse_name, with_prefix
-from bids_utils.plan import (
-    ANATOMY,
-    FUNCTION,
-    ParticipantPlan,
-    Plan,
-    SessionPlan,
-)
+from bids_utils.plan import ANATOMY, FUNCTION, ParticipantPlan, Plan, SessionPlan
 from workflows.bold_tasks import session_tasks
-from workflows.participant import (
-    expected_files,
-)
-from workflows.records import (
-    Record,
-    fingerprint,
-    read_record,
-)
+from workflows.participant import expected_files
+from workflows.records import Record, fingerprint, read_record
 from workflows.saving import Study
 
-DONE, FAILED, SOME_FAILED, NOTHING_TO_DO = 0, 1, 10, 11
 OUTDATED = "made with other settings, images or version, or incomplete; run the level participant"
 
 

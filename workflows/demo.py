@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bids_utils.errors import DONE, NOTHING_TO_DO
 from workflows.processes import Stopped, stopping_on_signals
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ DESCRIPTION = """\
 Makes a small two-arm trial with known brain change (8 people, 2 sessions, T1w and BOLD at low
 resolution), runs braindelta on it, and prints what was planted beside what was recovered."""
 DESCRIPTION_FILE = "dataset_description.json"
-DONE, NOTHING_TO_DO = 0, 11
 LEVELS = ("plan", "participant", "group")
 
 

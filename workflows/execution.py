@@ -14,22 +14,19 @@ from pathlib import Path
 from nipype.pipeline.engine import Workflow
 from rich.console import Console
 
-from bids_utils.derivatives import remove_leftovers
+from bids_utils.derivatives import log_folder, remove_leftovers
 from bids_utils.errors import DatasetError
 from bids_utils.names import with_prefix
-from bids_utils.plan import (
-    ParticipantPlan,
-)
+from bids_utils.plan import ParticipantPlan
 from configs.atlases import HOME_SPACE, chosen_atlas
 from workflows.atlas import standard_atlas
 from workflows.completion import forget_results, is_done, missing_files, saved_files
-from workflows.failures import Failure, read_failures
+from workflows.failures import Failure, crash_folder, read_failures
 from workflows.fmriprep import space_atlas, used_spaces
+from workflows.interfaces.participant_page import page_file
 from workflows.interfaces.save import known_output
 from workflows.locks import LockedError, locked
-from workflows.options import (
-    Options,
-)
+from workflows.options import Options
 from workflows.participant import (
     bold_runs,
     init_participant_wf,
@@ -42,13 +39,11 @@ from workflows.progress import NodeProgress
 from workflows.provenance import participant_file, write_participant_provenance
 from workflows.records import (
     Record,
-    crash_folder,
     fingerprint,
     forget_record,
     is_running,
     lock_file,
     read_record,
-    record_file,
     write_record,
 )
 from workflows.saving import Study
@@ -206,9 +201,9 @@ def forget_run(participant: ParticipantPlan, study: Study, options: Options) -> 
     forget_record(root, label)
     shutil.rmtree(crash_folder(root, label), ignore_errors=True)
     forget_results(participant, study)
-    participant_page(root, label).unlink(missing_ok=True)
+    page_file(root, label).unlink(missing_ok=True)
     participant_file(root, label).unlink(missing_ok=True)
-    for folder in (root / with_prefix(label, "sub"), record_file(root, label).parent):
+    for folder in (root / with_prefix(label, "sub"), log_folder(root, label)):
         remove_leftovers(folder)
     for folder in remove_unsealed(participant_work(label, options)):
         LOGGER.info("%s: this step is not whole and runs again", folder)
@@ -299,11 +294,6 @@ def stop_participant(started: Started, study: Study, signal: str = "") -> None:
     unfinished = Failure("run", "ToolError", "was not run to its end; run it again", "")
     how = (started.fingerprint, failures or [unfinished], saved_files(participant, study))
     write_record(study.output_dir, participant.label, *how)
-
-
-def participant_page(output_dir: Path, label: str) -> Path:
-    """Report on one participant."""
-    return output_dir / f"{with_prefix(label, 'sub')}.html"
 
 
 def participant_work(label: str, options: Options) -> Path:

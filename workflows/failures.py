@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_utils.derivatives import log_folder
 from bids_utils.errors import DatasetError, PipelineError, SettingsError, ToolError
 
 ERROR_LINE = re.compile(
@@ -51,6 +52,11 @@ class Failure:
         if self.error in PLAIN_ERRORS:
             return f"{self.step}: {self.cause}" if self.step else self.cause
         return f"{self.step}: {self.error}: {self.cause} (unexpected; details: {self.crash_file})"
+
+
+def crash_folder(output_dir: Path, participant: str) -> Path:
+    """Folder of the crash files of a participant."""
+    return log_folder(output_dir, participant) / "crash"
 
 
 def read_failures(crash_dir: Path) -> list[Failure]:

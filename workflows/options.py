@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,25 +101,36 @@ def job_words(options: Options, level: str, settings_file: Path) -> tuple[str, .
 
     Who it is for, cores and memory are not in it: each job has its own.
     """
-    filters = options.bids_filter_file
-    values: list[tuple[str, tuple[object, ...]]] = [
-        ("--settings", (settings_file,)),
-        ("--work-dir", (options.work_dir,)),
-        ("--bids-filter-file", (filters.absolute(),) if filters else ()),
-        ("--session-label", options.session_label),
-        ("--task-id", options.task_id),
-        *(("--derivatives", (f"{name}={path}",)) for name, path in _derivatives(options)),
-    ]
+    places = ("--settings", str(settings_file), "--work-dir", str(options.work_dir))
     flags = {
         "--skip-bids-validation": True,  # done once, where the jobs were written
         "--clean-workdir": options.clean_workdir,
         "--stop-on-first-crash": options.stop_on_first_crash,
         f"-{'v' * options.verbose}": options.verbose > 0,
     }
-    words = [str(options.bids_dir), str(options.output_dir), level]
-    for name, given in values:
-        words += [name, *map(str, given)] if given else []
-    return (*words, *(name for name, is_on in flags.items() if is_on))
+    words = (str(options.bids_dir), str(options.output_dir), level, *places)
+    return (*words, *data_words(options, str), *(name for name, is_on in flags.items() if is_on))
+
+
+def data_words(options: Options, place: Callable[[Path], str]) -> list[str]:
+    """Words of the command line that say which data are used, of whomever.
+
+    Parameters
+    ----------
+    options : Options
+    place : callable
+        Text for a full path.
+    """
+    filters = options.bids_filter_file
+    values: list[tuple[str, tuple[str, ...]]] = [
+        ("--session-label", options.session_label),
+        ("--task-id", options.task_id),
+        ("--bids-filter-file", (place(filters.absolute()),) if filters else ()),
+        *(("--derivatives", (f"{name}={place(path)}",)) for name, path in _derivatives(options)),
+        *(("--measures", (place(path.absolute()),)) for path in options.measures),
+    ]
+    words = [word for name, given in values if given for word in (name, *given)]
+    return [*words, "--scores-only"] if options.scores_only else words
 
 
 def sources_of(options: Options) -> tuple[tuple[str, Path], ...]:

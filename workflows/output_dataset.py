@@ -10,12 +10,12 @@ import pandas as pd
 
 from bids_utils.derivatives import (
     Generator,
+    log_folder,
     write_bidsignore,
     write_dataset_description,
     write_table,
     write_text,
 )
-from bids_utils.names import with_prefix
 from bids_utils.plan import LEDGER_DICTIONARY, ParticipantPlan
 from configs.atlases import chosen_atlas
 from configs.settings import Settings, dump_settings
@@ -94,4 +94,4 @@ def write_methods(
 
 def ledger_file(output_dir: Path, participant: str) -> Path:
     """Rows of the ledger about one participant."""
-    return output_dir / "logs" / with_prefix(participant, "sub") / "ledger.tsv"
+    return log_folder(output_dir, participant) / "ledger.tsv"

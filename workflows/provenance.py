@@ -7,23 +7,23 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import yaml
 from threadpoolctl import threadpool_info
 
-from bids_utils.derivatives import content_digest, known_digest, source_address, write_json
+from bids_utils.derivatives import known_digest, log_folder, source_address, write_json
 from bids_utils.errors import DatasetError
-from bids_utils.names import with_prefix
 from bids_utils.plan import BoldRun, ParticipantPlan
 from bids_utils.readers.sources import source_stamp
 from bids_utils.sidecars import read_json
-from configs.atlases import Atlas, atlas_digest, chosen_atlas
+from configs.atlases import atlas_digest, chosen_atlas
 from configs.settings import Settings, dump_settings
 from workflows.bold_tasks import SessionTask, modelled_runs, task_of
 from workflows.group import DERIVED_TABLES, existing, input_tables
-from workflows.options import Options, fmriprep_trees, sources_of
+from workflows.options import Options, data_words, sources_of
 from workflows.participant import bold_runs, input_files, t1w_sessions
 from workflows.records import study_print
 from workflows.saving import Study
@@ -73,7 +73,7 @@ def planned_steps(participant: ParticipantPlan, settings: Settings) -> Steps:
 
 def participant_file(output_dir: Path, participant: str) -> Path:
     """File that says what the results of a participant came from."""
-    return output_dir / "logs" / with_prefix(participant, "sub") / FILE
+    return log_folder(output_dir, participant) / FILE
 
 
 def group_file(output_dir: Path) -> Path:
@@ -172,19 +172,12 @@ def rerun_command(options: Options) -> list[str]:
     """
     root = options.output_dir
     words = ["braindelta", _from(options.bids_dir, root), ".", options.level]
-    words += ["--settings", "settings.yaml"]
-    for flag, labels in (
-        ("--session-label", options.session_label),
-        ("--task-id", options.task_id),
-    ):
-        words += [flag, *labels] if labels else []
-    if options.bids_filter_file:
-        words += ["--bids-filter-file", _from(options.bids_filter_file.absolute(), root)]
-    for name, path in (*fmriprep_trees(options), *sources_of(options)):
-        is_table = path in options.measures
-        place = _from(path, root)
-        words += ["--measures", place] if is_table else ["--derivatives", f"{_plain(name)}={place}"]
-    return [*words, "--scores-only"] if options.scores_only else words
+    return [
+        *words,
+        "--settings",
+        "settings.yaml",
+        *data_words(options, partial(_from, folder=root)),
+    ]
 
 
 def settings_of_images(settings: Settings, output_dir: Path) -> dict[str, object]:
@@ -207,15 +200,8 @@ def atlas_facts(study: Study) -> dict[str, object]:
         "space": chosen.space,
         "licence": chosen.licence,
         "sha256": atlas_digest(chosen),
-        "labels": {atlas.space: _labels_digest(atlas) for atlas in used},
+        "labels": {atlas.space: digest(atlas.file) for atlas in used},
     }
-
-
-def _labels_digest(atlas: Atlas) -> str:
-    try:
-        return known_digest(atlas.file)
-    except OSError:
-        return ""
 
 
 def input_digests(participant: ParticipantPlan, bids_dir: Path) -> dict[str, str]:
@@ -237,7 +223,7 @@ def _address(name: str, file: Path, run: BoldRun) -> str:
 def digest(file: Path) -> str:
     """SHA-256 of a file; empty if it cannot be read any more."""
     try:
-        return content_digest(file)
+        return known_digest(file)
     except OSError:
         return ""
 
@@ -264,8 +250,3 @@ def _source_facts(name: str, path: Path, root: Path) -> Mapping[str, str]:
 
 def _from(path: Path, folder: Path) -> str:
     return os.path.relpath(path, folder)
-
-
-def _plain(name: str) -> str:
-    """Name of a source on the command line: fmriprep1 is the second fmriprep."""
-    return name.rstrip("0123456789") if name.startswith("fmriprep") else name

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from bids_utils.derivatives import content_digest, write_json
+from bids_utils.derivatives import content_digest, log_folder, write_json
 from bids_utils.names import with_prefix
 from bids_utils.plan import ParticipantPlan
 from configs.atlases import atlas_digest, chosen_atlas
@@ -57,17 +57,12 @@ class Record:
 
 def record_file(output_dir: Path, participant: str) -> Path:
     """File that holds the record of a participant."""
-    return output_dir / "logs" / f"sub-{participant}" / "status.json"
-
-
-def crash_folder(output_dir: Path, participant: str) -> Path:
-    """Folder of the crash files of a participant."""
-    return output_dir / "logs" / f"sub-{participant}" / "crash"
+    return log_folder(output_dir, participant) / "status.json"
 
 
 def lock_file(output_dir: Path, participant: str) -> Path:
     """File that whoever works on a participant holds the lock of."""
-    return output_dir / "logs" / f"sub-{participant}" / "lock"
+    return log_folder(output_dir, participant) / "lock"
 
 
 def is_running(output_dir: Path, participant: str) -> bool:
@@ -143,8 +138,7 @@ def fingerprint(participant: ParticipantPlan, settings: Settings) -> str:
         )
         for run in bold_runs(participant)
     ]
-    content = json.dumps([version("braindelta"), used, sorted(facts), sorted(runs)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    return _print_of(used, sorted(facts), sorted(runs))
 
 
 def _place(file: Path, label: str) -> str:
@@ -157,7 +151,12 @@ def _place(file: Path, label: str) -> str:
 
 def study_print(settings: Settings) -> str:
     """Hash of all that decides the images of everybody: version, settings, atlas and models."""
-    content = json.dumps([version("braindelta"), _used(settings)], sort_keys=True)
+    return _print_of(_used(settings))
+
+
+def _print_of(*decisive: object) -> str:
+    """Hash of the version of the program and of what else decides results."""
+    content = json.dumps([version("braindelta"), *decisive], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

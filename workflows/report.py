@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workflows.failures import read_failures
+from workflows.failures import crash_folder, read_failures
 from workflows.interfaces import group_page, participant_page
 from workflows.interfaces.group_results import read_settings
 from workflows.questions import model_specs
@@ -18,7 +18,7 @@ def write_participant_report(output_dir: Path, participant_label: str) -> Path:
     DatasetError
         Nothing is known of the participant, or the page cannot be written.
     """
-    failures = read_failures(output_dir / "logs" / f"sub-{participant_label}" / "crash")
+    failures = read_failures(crash_folder(output_dir, participant_label))
     sentences = [failure.sentence for failure in failures]
     return participant_page.write_page(output_dir, participant_label, sentences)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from bids_utils.derivatives import read_table, remove_leftovers, validate_bids, write_table
-from bids_utils.errors import DatasetError, SettingsError
+from bids_utils.errors import DONE, NOTHING_TO_DO, SOME_FAILED, DatasetError, SettingsError
 from bids_utils.exclusions import read_exclusions
 from bids_utils.filters import read_filters
 from bids_utils.images import USED
@@ -35,9 +35,6 @@ from workflows.bold_tasks import check_tasks, task_notes
 from workflows.cluster import load_cluster
 from workflows.cluster_jobs import GROUP
 from workflows.completion import (
-    DONE,
-    NOTHING_TO_DO,
-    SOME_FAILED,
     current_records,
     exit_code,
     is_done,
@@ -48,7 +45,6 @@ from workflows.execution import (
     clean_work,
     execution_config,
     group_locks,
-    participant_page,
     run_graph,
     run_images,
     versioned,
@@ -61,6 +57,7 @@ from workflows.interfaces.face_notes import face_sentences
 from workflows.interfaces.group_quality import flagged_ledger
 from workflows.interfaces.headers import read_image_facts
 from workflows.interfaces.measure_sources import Intake
+from workflows.interfaces.participant_page import page_file
 from workflows.locks import locked
 from workflows.options import (
     Options,
@@ -218,7 +215,8 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     records = current_records(plan, study)
     if options.clean_workdir:
         clean_work(records, options)
-    for sentence in face_sentences(options.output_dir, [one.label for one in todo]):
+    orders = {one.label: [session.label for session in one.sessions] for one in todo}
+    for sentence in face_sentences(options.output_dir, orders):
         console.print(f"note: {sentence}", highlight=False, soft_wrap=True)
     show_failures(records, console)
     return exit_code(records, plan, bool(todo))
@@ -232,7 +230,7 @@ def write_pages(plan: Plan, new: list[ParticipantPlan], options: Options) -> Non
     root = options.output_dir
     for participant in plan.participants:
         label = participant.label
-        is_there = participant_page(root, label).is_file()
+        is_there = page_file(root, label).is_file()
         if (is_there and participant not in new) or is_running(root, label):
             continue
         rows = plan.ledger[plan.ledger["participant_id"] == with_prefix(label, "sub")]

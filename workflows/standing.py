@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bids_utils.errors import SOME_FAILED
 from workflows.cluster_jobs import GROUP, Task, TaskNote, latest_tasks, read_note
 from workflows.cluster_scripts import WARNING_S
 from workflows.cluster_states import Key, State, task_states
@@ -17,7 +18,6 @@ Status = Literal["done", "running", "waiting", "failed", "not started"]
 Fate = State | Literal["killed", "gone"]
 
 STATUSES: tuple[Status, ...] = ("done", "running", "waiting", "failed", "not started")
-SOME_FAILED = 10
 KILLED_CODE = 128 + 9
 EARLY_S = WARNING_S + 65
 """SLURM warns up to a minute earlier than it was asked to."""

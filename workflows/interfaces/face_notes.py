@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bids_utils.derivatives import read_table
-from bids_utils.names import parse_name, with_prefix
+from bids_utils.names import parse_name, strip_label, with_prefix
 from workflows.compute.face import FACE_SHARE
 
 TABLES = "ses-*/anat/*_desc-quality_T1w.tsv"
 WHAT = "the T1w image seems not to be defaced"
-TODO = (
+DEFACE = (
     "remove faces before images leave your institution (mri_reface, pydeface, afni_refacer_run); "
     "nothing else here needs or shows them"
 )
@@ -37,21 +37,24 @@ def with_face(tables: Iterable[Path]) -> list[tuple[str, str, float]]:
     return found
 
 
-def face_sentences(output_dir: Path, participants: Iterable[str]) -> list[str]:
+def face_sentences(output_dir: Path, orders: Mapping[str, Sequence[str]]) -> list[str]:
     """A sentence for each participant with images that seem not to be defaced.
 
     Parameters
     ----------
     output_dir : Path
         Derivative dataset.
-    participants : iterable of str
-        Labels without ``sub-``.
+    orders : mapping of participant -> sequence of str
+        Label without ``sub-``, and its sessions in time order, with or without ``ses-``;
+        sessions that are not in it come last.
     """
     sentences = []
-    for label in participants:
+    for label, order in orders.items():
         folder = output_dir / with_prefix(label, "sub")
+        place = {strip_label(session, "ses"): number for number, session in enumerate(order)}
         found = with_face(sorted(folder.glob(TABLES)))
+        found.sort(key=lambda one: place.get(one[1], len(place)))
         if found:
             shown = ", ".join(f"ses-{session} ({share:.2f})" for _, session, share in found)
-            sentences.append(f"{folder.name}: {WHAT} (share of the face: {shown}); {TODO}")
+            sentences.append(f"{folder.name}: {WHAT} (share of the face: {shown}); {DEFACE}")
     return sentences

@@ -29,7 +29,7 @@ from workflows.interfaces.derived_measures import (
     visit_table,
     with_sources,
 )
-from workflows.interfaces.face_notes import TODO, WHAT, with_face
+from workflows.interfaces.face_notes import DEFACE, WHAT, with_face
 from workflows.interfaces.group_tables import load_table, save_table
 
 QUALITY, PAIRS = "quality.tsv", "quality_pairs.tsv"
@@ -115,7 +115,7 @@ def cohort_face_notes(files: Iterable[str]) -> list[Problem]:
     if not people:
         return []
     what = f"{WHAT} ({len(found)} images of {len(people)} people)"
-    return [Problem(what, counted(people), TODO, NOTE)]
+    return [Problem(what, counted(people), DEFACE, NOTE)]
 
 
 def exclusion_notes(exclude_file: str, ledger_file: str) -> list[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bids_utils.derivatives import read_table, write_text
+from bids_utils.derivatives import log_folder, read_table, write_text
 from bids_utils.errors import DatasetError
 from bids_utils.names import BidsName, parse_name, with_prefix
 from workflows.compute.pair_quality import ALL_QUALITY, BOLD_QUALITY, scored_values
@@ -60,6 +60,11 @@ class _Found:
         return CAPTIONS[str(self.name.get("desc"))].title
 
 
+def page_file(output_dir: Path, participant: str) -> Path:
+    """File of the page of a participant."""
+    return output_dir / f"{with_prefix(participant, 'sub')}.html"
+
+
 def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ()) -> Path:
     """Write sub-X.html from the ledger, figures and quality tables on disk; returns its path.
 
@@ -85,7 +90,7 @@ def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ())
         study=study_key(output_dir),
         pages=frozenset(),
         failures=list(failures),
-        summary=[*summary(ledger, notes), *face_sentences(output_dir, [participant])],
+        summary=[*summary(ledger, notes), *face_sentences(output_dir, {participant: order})],
         sessions=session_rows(ledger),
         scans=scan_rows(ledger),
         region_changes=_region_sheet(changes),
@@ -95,7 +100,7 @@ def write_page(output_dir: Path, participant: str, failures: Sequence[str] = ())
         methods=methods_html(output_dir),
         **_shown(folder, order, notes),
     )
-    target = output_dir / f"{folder.name}.html"
+    target = page_file(output_dir, participant)
     write_text(page, target)
     return target
 
@@ -106,7 +111,7 @@ def ledger_of(output_dir: Path, participant: str) -> pd.DataFrame:
     A job for single participants writes only its own, in logs/sub-X.
     """
     who = with_prefix(participant, "sub")
-    places = (output_dir / "ledger.tsv", output_dir / "logs" / who / "ledger.tsv")
+    places = (output_dir / "ledger.tsv", log_folder(output_dir, participant) / "ledger.tsv")
     files = [path for path in places if path.is_file()]
     for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         ledger = read_table(path, text_columns=LEDGER_TEXTS)

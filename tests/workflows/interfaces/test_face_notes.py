@@ -18,11 +18,18 @@ def test_a_face_is_told_with_its_session_and_what_to_do(tmp_path):
     quality(tmp_path, "01", "pre", 0.61)
     quality(tmp_path, "01", "post", 0.04)
     quality(tmp_path, "02", "pre", float("nan"))
-    (told,) = face_sentences(tmp_path, ["01", "02", "03"])
+    (told,) = face_sentences(tmp_path, dict.fromkeys(("01", "02", "03"), ("pre", "post")))
     assert told.startswith(
         "sub-01: the T1w image seems not to be defaced (share of the face: ses-pre (0.61))"
     )
     assert "remove faces before images leave" in told
+
+
+def test_sessions_with_a_face_are_told_in_the_order_of_time(tmp_path):
+    for session in ("post", "pre", "extra"):
+        quality(tmp_path, "01", session, 0.5)
+    (told,) = face_sentences(tmp_path, {"01": ["ses-pre", "ses-post"]})
+    assert "ses-pre (0.50), ses-post (0.50), ses-extra (0.50)" in told
 
 
 def test_the_cohort_has_one_note_on_all_of_them(tmp_path):
