@@ -52,8 +52,13 @@ IGNORED = (
 def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | None) -> None:
     """Write what describes the derivative dataset: settings, sources, ledger.
 
-    The ledger of the whole dataset is written only where the whole dataset was planned, so
-    that jobs for single participants do not overwrite each other's.
+    Parameters
+    ----------
+    options : Options
+    settings : Settings
+        As used.
+    ledger : DataFrame or None
+        As ledger.tsv is to be; None leaves that of the folder, if any.
     """
     root = options.output_dir
     generator = Generator("braindelta", version("braindelta"), CODE_URL)
@@ -63,7 +68,7 @@ def prepare_output(options: Options, settings: Settings, ledger: pd.DataFrame | 
     write_dataset_description(root, options.bids_dir, generator, links)
     write_bidsignore(root, IGNORED)
     write_text(dump_settings(settings, root), root / "settings.yaml")
-    if ledger is not None and not options.participant_label:
+    if ledger is not None:
         write_table(ledger, root / "ledger.tsv", LEDGER_DICTIONARY)
 
 

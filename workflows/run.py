@@ -186,10 +186,20 @@ def run_plan(options: Options, settings: Settings, console: Console) -> int:
     console.print(plan_table(plan))
     show_notes(plan, console)
     if not options.dry_run:
-        prepare_output(options, settings, plan.ledger)
+        ledger = whole_ledger(plan, options)
+        prepare_output(options, settings, ledger)
         write_methods(options, settings, plan.participants)
-        console.print(f"Written: {options.output_dir / 'ledger.tsv'}", soft_wrap=True)
+        if ledger is not None:
+            console.print(f"Written: {options.output_dir / 'ledger.tsv'}", soft_wrap=True)
     return DONE if plan.participants else NOTHING_TO_DO
+
+
+def whole_ledger(plan: Plan, options: Options) -> pd.DataFrame | None:
+    """Ledger of the whole dataset; None if only some people were planned.
+
+    Jobs for single participants must not write over each other's.
+    """
+    return None if options.participant_label else plan.ledger
 
 
 def run_participants(options: Options, settings: Settings, console: Console) -> int:
@@ -203,7 +213,7 @@ def run_participants(options: Options, settings: Settings, console: Console) -> 
     console.print(f"{len(plan.participants)} planned, {len(todo)} to do")
     if options.dry_run:
         return DONE if todo else NOTHING_TO_DO
-    prepare_output(options, settings, plan.ledger)
+    prepare_output(options, settings, whole_ledger(plan, options))
     if options.boilerplate_only:
         write_methods(options, settings, plan.participants)
         return DONE
@@ -286,7 +296,7 @@ def write_group(
         run_models(options, settings, how)
         write_group_provenance(options, settings)
     write_methods(options, settings)
-    if ledger is not None and not options.participant_label:
+    if ledger is not None:
         flagged = flagged_ledger(ledger, options.output_dir / "group")
         write_table(flagged, options.output_dir / "ledger.tsv", LEDGER_DICTIONARY)
     write_group_report(options.output_dir)

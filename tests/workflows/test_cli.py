@@ -74,6 +74,16 @@ def test_plan_writes_the_ledger_in_time_order(call, tmp_path):
     assert set(table["status"]) == {"used"}
 
 
+def test_the_plan_of_one_participant_leaves_the_ledger_of_all(call, tmp_path):
+    code, printed = call("plan", "--participant-label", "01")
+    assert (code, (tmp_path / "out" / "ledger.tsv").exists()) == (0, False)
+    assert "Written" not in printed
+    call("plan")
+    before = ledger(tmp_path)
+    call("plan", "--participant-label", "01")
+    pd.testing.assert_frame_equal(ledger(tmp_path), before)
+
+
 def test_a_dry_run_writes_nothing(call, tmp_path):
     assert call("plan", "--dry-run")[0] == 0
     assert call("participant", "--dry-run")[0] == 0

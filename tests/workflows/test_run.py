@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bids_utils.derivatives import read_table, write_table
 from bids_utils.errors import DatasetError
 from bids_utils.plan import ParticipantPlan, Plan
 from configs.atlases import find_atlas
@@ -103,6 +104,24 @@ def test_the_group_goes_on_with_what_failed_people_have_and_still_tells_it(group
     assert (code, used["status"].tolist()) == (10, ["used", "excluded"])
     with pytest.raises(DatasetError, match="nobody is done"):
         group_calls(records, ledger.assign(status="excluded"))
+
+
+def test_the_group_level_of_some_people_reads_a_ledger_of_them_alone(options, monkeypatch):
+    some = replace(options, participant_label=("01",), level="group", dry_run=False)
+    rows = {"participant_id": ["sub-01"], "session_id": ["ses-pre"], "status": ["used"]}
+    plan = Plan((ParticipantPlan("01", ()),), pd.DataFrame(rows))
+    read = []
+    monkeypatch.setattr(run, "make_cohort_plan", lambda *_: plan)
+    monkeypatch.setattr(run, "current_records", lambda *_: {"01": Record("done")})
+    monkeypatch.setattr(run, "without_unfinished", lambda plan, *_: plan.ledger)
+    monkeypatch.setattr(
+        run, "write_group", lambda *_: read.append(read_table(some.output_dir / "ledger.tsv"))
+    )
+    write_table(pd.DataFrame({"kind": []}), some.output_dir / "group" / "problems.tsv")
+    whole = pd.DataFrame({"participant_id": ["sub-01", "sub-02"]})
+    write_table(whole, some.output_dir / "ledger.tsv")
+    assert run.run_group(some, Settings(), CONSOLE) == 0
+    assert read[0]["participant_id"].tolist() == ["sub-01"]
 
 
 def test_a_page_that_a_killed_run_did_not_write_is_written_by_the_next_one(options, monkeypatch):
