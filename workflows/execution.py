@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ from workflows.seals import remove_unsealed
 LOGGER = logging.getLogger(__name__)
 PEOPLE_PER_CORE, FEWEST, MOST = 4, 16, 200
 """Participants of one graph."""
+ATLAS_FOLDER = "atlas-"
+DAY_S = 24 * 3600
 
 
 def with_atlases(
@@ -69,7 +72,8 @@ def with_atlases(
 
     def run(workflow: Workflow) -> None:
         options.work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=options.work_dir) as folder:
+        remove_old(options.work_dir, f"{ATLAS_FOLDER}*")
+        with tempfile.TemporaryDirectory(dir=options.work_dir, prefix=ATLAS_FOLDER) as folder:
             crash_dir = options.output_dir / "logs" / "atlas" / Path(folder).name
             workflow.base_dir = folder
             workflow.config = execution_config(options, crash_dir)
@@ -86,6 +90,13 @@ def with_atlases(
     atlases = tuple(space_atlas(chosen, ready, space, how) for space in spaces)
     first = ready if is_needed or not atlases else atlases[0]
     return replace(study, atlas=first, space_atlases=atlases)
+
+
+def remove_old(folder: Path, pattern: str) -> None:
+    """Remove folders of yesterday and before, which killed runs left; others may be in use."""
+    for path in folder.glob(pattern):
+        if time.time() - path.stat().st_mtime > DAY_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def leave_out(workflow: Workflow) -> None:

@@ -17,7 +17,13 @@ from bids_utils.errors import SettingsError
 from bids_utils.plan import BoldRun
 from configs.atlases import HOME_SPACE, Atlas, atlas_digest, chosen_atlas
 from configs.settings import AtlasSettings, FuncSettings, Settings
-from workflows.atlas import REGISTRATION_MM, carried_file, description, register_brains
+from workflows.atlas import (
+    REGISTRATION_MM,
+    carried_file,
+    description,
+    is_kept_whole,
+    register_brains,
+)
 from workflows.interfaces.atlas_space import CarryLabels, SaveAtlas
 from workflows.interfaces.fmriprep import BrainTissues, TakeConfounds, TakeSeries
 from workflows.interfaces.registration import Coarser, MniReference
@@ -176,7 +182,7 @@ def space_atlas(
     output_dir, run = how
     digest = hashlib.sha256(atlas_digest(atlas).encode() + brain.read_bytes()).hexdigest()
     file = carried_file(atlas, output_dir, space, digest)
-    if not file.is_file():
+    if not is_kept_whole(file):
         run(init_space_atlas_wf(atlas, space, brain, file))
     return replace(there, file=file, resolution_mm=None)
 

@@ -6,11 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_utils.derivatives import read_table
+from bids_utils.derivatives import content_digest, read_table, write_json
 from bids_utils.errors import SettingsError
 from configs.atlases import Atlas
 from workflows.atlas import init_atlas_wf, init_spaces_wf, standard_atlas
 from workflows.interfaces import atlas_space
+from workflows.interfaces.atlas_space import sidecar_of
 
 
 def edges(workflow):
@@ -72,6 +73,7 @@ def made_by(runs):
     def run(workflow):
         file = Path(workflow.get_node("save_atlas").inputs.out_file)
         file.write_text("labels")
+        write_json({atlas_space.DIGEST_FIELD: content_digest(file)}, sidecar_of(file))
         runs.append(file)
 
     return run
@@ -86,6 +88,16 @@ def test_labels_of_two_mm_are_carried_once_and_again_when_their_bytes_change(atl
     renamed = atlas(2.0, names="index\tname\n2\tb\n1\tc\n")
     assert standard_atlas(renamed, tmp_path, made_by(runs)).file != first.file
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize("harmed", ["labels", "sidecar"])
+def test_carried_labels_that_were_harmed_are_made_again(atlas, tmp_path, harmed):
+    runs = []
+    first = standard_atlas(atlas(2.0), tmp_path, made_by(runs))
+    (first.file if harmed == "labels" else sidecar_of(first.file)).write_bytes(b"lab\0ls")
+    standard_atlas(atlas(2.0), tmp_path, made_by(runs))
+    assert runs == [first.file, first.file]
+    assert first.file.read_text() == "labels"
 
 
 def test_an_atlas_of_another_space_is_registered_and_ends_in_that_of_the_images(atlas, tmp_path):
@@ -166,7 +178,7 @@ def test_labels_of_2009c_arrive_on_their_side_with_a_brain_that_matches(shared_d
         workflow.run()
 
     ready = standard_atlas(atlas, tmp_path, run)
-    sidecar = ready.file.with_name(ready.file.name.replace(".nii.gz", ".json"))
+    sidecar = sidecar_of(ready.file)
     overlap = json.loads(sidecar.read_text())["GreyMatterDice"]
     assert overlap == pytest.approx(0.807, abs=0.01)
     image = nib.load(ready.file)

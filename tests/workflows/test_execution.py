@@ -1,5 +1,6 @@
 """What runs graphs: the atlas is made before images are run, in the spaces that are used."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from bids_utils.errors import DatasetError
 from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, SessionPlan
 from configs.settings import Settings
 from workflows import execution
-from workflows.execution import clean_work, run_images, with_atlases
+from workflows.execution import clean_work, remove_old, run_images, with_atlases
 from workflows.failures import Failure
 from workflows.locks import locked
 from workflows.options import Options
@@ -37,6 +38,15 @@ def options(tmp_path):
     places["output_dir"].mkdir()
     (places["output_dir"] / "dataset_description.json").touch()
     return Options(**places, level="participant", work_dir=tmp_path / "work")
+
+
+def test_folders_that_killed_runs_left_go_and_those_in_use_stay(tmp_path):
+    for name in ("atlas-old", "atlas-new", "other-old"):
+        (tmp_path / name / "step").mkdir(parents=True)
+        if name.endswith("old"):
+            os.utime(tmp_path / name, (1e9, 1e9))
+    remove_old(tmp_path, "atlas-*")
+    assert {path.name for path in tmp_path.iterdir()} == {"atlas-new", "other-old"}
 
 
 def carried_by(fate):

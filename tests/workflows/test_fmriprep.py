@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_utils.derivatives import read_table, write_table
+from bids_utils.derivatives import (
+    content_digest,
+    read_table,
+    write_json,
+    write_table,
+    write_text,
+)
 from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, SessionPlan
 from configs.atlases import HOME_SPACE, Atlas
 from configs.settings import FuncSettings, Settings
@@ -22,6 +28,7 @@ from workflows.fmriprep import (
     space_brains,
     used_spaces,
 )
+from workflows.interfaces.atlas_space import DIGEST_FIELD, sidecar_of
 from workflows.participant import expected_files, init_participant_wf, input_files
 from workflows.saving import Study
 
@@ -193,9 +200,10 @@ def test_the_atlas_of_another_space_is_made_once_and_that_of_its_own_never(
     made = []
 
     def run(workflow):
-        made.append(workflow.get_node("save_atlas").inputs.out_file)
-        Path(made[-1]).parent.mkdir(parents=True)
-        Path(made[-1]).write_text("labels")
+        file = Path(workflow.get_node("save_atlas").inputs.out_file)
+        made.append(str(file))
+        write_text("labels", file)
+        write_json({DIGEST_FIELD: content_digest(file)}, sidecar_of(file))
 
     ready = Atlas("Tiny", HOME_SPACE, tmp_path / "home.nii.gz", tmp_path / "t.tsv", "", "", "")
     how = (tmp_path / "out", run)

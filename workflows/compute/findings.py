@@ -15,6 +15,7 @@ from workflows.compute.term_words import (
     place_name,
     subject_text,
     term_kind,
+    unit_text,
     verb_text,
 )
 
@@ -144,7 +145,6 @@ def _reach(made, kind):
     low, high = made["ci_low"].min(), made["ci_high"].max()
     if not (np.isfinite(low) and np.isfinite(high)):
         return ""
-    unit = made["unit"].iloc[0] if isinstance(made["unit"].iloc[0], str) else ""
-    unit = "" if unit == "correlation" else f" {unit}"
+    unit = unit_text(made["unit"].iloc[0])
     whose = f"The intervals of all {kind}s reach" if len(made) > 1 else "The interval reaches"
     return f"{whose} from {low:.3g} to {high:.3g}{unit}."

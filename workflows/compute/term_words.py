@@ -30,6 +30,18 @@ MEASURE_NAMES = {
     "clean_minutes": "usable scan time",
     "tsnr": "signal quality of the BOLD images",
 }
+PLACES = {
+    "connectivity": "connection",
+    "tissue_volume": "volume",
+    "within_network": "network",
+    "between_network": "network pair",
+    "circuit": "circuit",
+    "global_efficiency": "measure",
+    "modularity": "measure",
+    "mean_clustering": "measure",
+}
+"""What a test of these measures is about; of all others it is a region, if they have one."""
+UNIT_OF_RATIOS = "1"
 TermKind = Literal["correlation", "status", "mean", "slope", "product", "simple", "difference"]
 
 
@@ -130,9 +142,10 @@ def slope_text(term: str) -> str:
 
 
 def kind_of_place(rows: pd.DataFrame) -> str:
-    """What is tested once per row: a connection, a region or a measure."""
-    if str(rows["measure"].iloc[0]) == "connectivity":
-        return "connection"
+    """What is tested once per row, such as a connection, a region or a measure."""
+    known = PLACES.get(str(rows["measure"].iloc[0]))
+    if known:
+        return known
     atlas = rows["atlas"].iloc[0]
     regional = isinstance(atlas, str) and atlas != ""
     named = "region" in rows and len(set(rows["region"].astype(str))) > 1
@@ -151,10 +164,15 @@ def verb_text(rows: pd.DataFrame, n_subjects: int) -> str:
     return "changed" if kind == "mean" else "differed"
 
 
+def unit_text(unit: object) -> str:
+    """Unit after a space; empty where a number has none."""
+    without = ("", CORRELATION_UNIT, UNIT_OF_RATIOS)
+    return f" {unit}" if isinstance(unit, str) and unit not in without else ""
+
+
 def estimate_text(row: pd.Series) -> str:
     """Estimate with its sign, unit and interval."""
-    unit = row.get("unit")
-    unit = f" {unit}" if isinstance(unit, str) and unit not in ("", CORRELATION_UNIT) else ""
+    unit = unit_text(row.get("unit"))
     names = {"partial r": "partial correlation ", "partial rank r": "partial rank correlation "}
     name = names.get(str(row["effect_size_name"]), "") if not unit else ""
     return (

@@ -18,7 +18,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bids_utils.derivatives import replaced_whole, write_json
+from bids_utils.derivatives import content_digest, replaced_whole, write_json
 from bids_utils.errors import DatasetError, SettingsError, ToolError
 from configs.atlases import Atlas
 from configs.label_tables import check_regions, read_label_table, shown
@@ -33,6 +33,8 @@ MIN_INSIDE = 0.75
 MIN_GREY_DICE = 0.7
 WHOLE_TOLERANCE = 1e-3
 MAX_LABEL = 32767
+DIGEST_FIELD = "SHA256"
+"""Field of the sidecar with the digest of carried labels, by which harmed ones are noticed."""
 
 
 def check_atlas(atlas: Atlas) -> pd.DataFrame:
@@ -254,11 +256,17 @@ class SaveAtlas(SimpleInterface):
         path, sidecar = Path(self.inputs.out_file), dict(self.inputs.description)
         if isdefined(self.inputs.overlap):
             sidecar["GreyMatterDice"] = round(self.inputs.overlap, 4)
-        write_json(sidecar, path.with_name(path.name.replace(".nii.gz", ".json")))
+        sidecar[DIGEST_FIELD] = content_digest(Path(self.inputs.in_file))
+        write_json(sidecar, sidecar_of(path))
         with replaced_whole(path) as temporary:
             shutil.copyfile(self.inputs.in_file, temporary)
         self._results["out_file"] = self.inputs.out_file
         return runtime
+
+
+def sidecar_of(labels_file: Path) -> Path:
+    """JSON file beside carried labels."""
+    return labels_file.with_name(labels_file.name.replace(".nii.gz", ".json"))
 
 
 def check_none_lost(before, after):

@@ -6,6 +6,7 @@ import pytest
 from workflows.compute.term_words import (
     estimate_text,
     is_association,
+    kind_of_place,
     measure_name,
     moderator_of,
     place_name,
@@ -95,3 +96,24 @@ def test_an_estimate_has_its_unit_and_a_correlation_its_name():
     assert ml == "-0.2 ml (interval -0.4 to 0)"
     ranks = row(**numbers, unit="correlation", effect_size_name="partial rank r").iloc[0]
     assert estimate_text(ranks) == "partial rank correlation -0.2 (interval -0.4 to 0)"
+
+
+@pytest.mark.parametrize(
+    ("measure", "called"),
+    [
+        ("thickness", "region"),
+        ("connectivity", "connection"),
+        ("tissue_volume", "volume"),
+        ("between_network", "network pair"),
+        ("circuit", "circuit"),
+        ("modularity", "measure"),
+    ],
+)
+def test_places_are_called_what_they_are(measure, called):
+    assert kind_of_place(row(measure=measure)) == called
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("ml", "+1 ml ("), ("1", "+1 ("), (None, "+1 (")])
+def test_a_number_without_a_unit_gets_none(unit, shown):
+    one = row(unit=unit, estimate=1.0, ci_low=0.0, ci_high=2.0).iloc[0]
+    assert estimate_text(one).startswith(shown)
