@@ -55,6 +55,10 @@ NOT_PEOPLE = frozenset(
 )
 PER_ARM = "n_per_arm"
 PEOPLE = re.compile(r"(?<!fewer than )\b(\d{1,6}) (participants?|people|persons?)\b")
+OF_ROWS = re.compile(r"^(\d{1,9}) of (\d{1,9}) rows$")
+LISTED = re.compile(r"(?:^|(?<=; ))\d{1,9}\b")
+PEOPLE_FACTS = frozenset({"participants", "left out", "events"})
+"""Facts of a prediction that count people."""
 WORDS = frozenset({"arm", PER_ARM, "note", "reference"})
 """Columns of text that do not tell which of the groups of a table a row belongs to."""
 
@@ -65,7 +69,8 @@ def without_small_cells(table: pd.DataFrame, fewest: int) -> pd.DataFrame:
     A row is about too few where one of its counts (``n``, ``n_...``, ``..._count``) is between
     1 and `fewest` - 1, or where so few of ``n`` are left over by another count. With a column
     `arm` another row of the same kind is hidden where only one is: with the total, which is one
-    of the rows, it could be worked out. A cell of `n_per_arm` is hidden as a whole.
+    of the rows, it could be worked out. A cell of `n_per_arm` is hidden as a whole. In facts of a
+    prediction (`item`, `text`) small numbers of people become "fewer than".
 
     Parameters
     ----------
@@ -86,6 +91,12 @@ def without_small_cells(table: pd.DataFrame, fewest: int) -> pd.DataFrame:
     if PER_ARM in table:
         few = pd.Series([_has_few(str(text), fewest) for text in table[PER_ARM]], table.index)
         shown[PER_ARM] = table[PER_ARM].astype(object).mask(few)
+    if {"item", "text"} <= set(table):
+        facts = zip(table["item"], table["text"], strict=True)
+        shown["text"] = [
+            _fact_without_few(str(text), fewest) if item in PEOPLE_FACTS else text
+            for item, text in facts
+        ]
     if "note" in table:
         shown["note"] = [_without_few(text, fewest) for text in table["note"]]
     return shown
@@ -153,6 +164,20 @@ def _without_few(text, fewest):
         return f"fewer than {fewest} {found.group(2)}" if is_few else found.group(0)
 
     return PEOPLE.sub(told, text) if isinstance(text, str) else text
+
+
+def _fact_without_few(text, fewest):
+    """Fact of a prediction in which small numbers of people are not told."""
+    both = OF_ROWS.match(text)
+    if both:
+        with_event, rows = int(both.group(1)), int(both.group(2))
+        few = any(0 < count < fewest for count in (with_event, rows - with_event))
+        return f"fewer than {fewest} rows with or without it" if few else text
+
+    def told(found):
+        return f"fewer than {fewest}" if 0 < int(found.group()) < fewest else found.group()
+
+    return LISTED.sub(told, text)
 
 
 def _has_few(text, fewest):

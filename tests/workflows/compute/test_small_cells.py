@@ -94,3 +94,19 @@ def test_a_difference_goes_with_the_rates_it_is_made_of():
     )
     shown = without_hidden_rates(differences, rates)["difference"]
     assert shown.fillna(9).tolist() == [-0.2, 9]
+
+
+@pytest.mark.parametrize(
+    ("item", "text", "shown"),
+    [
+        ("events", "3 of 40 rows", "fewer than 5 rows with or without it"),
+        ("events", "38 of 40 rows", "fewer than 5 rows with or without it"),
+        ("events", "20 of 40 rows", "20 of 40 rows"),
+        ("left out", "2 no score; 12 no scan", "fewer than 5 no score; 12 no scan"),
+        ("participants", "4 with 40 rows", "fewer than 5 with 40 rows"),
+        ("validation", "2 repeats of 3 folds", "2 repeats of 3 folds"),
+    ],
+)
+def test_facts_of_a_prediction_do_not_tell_small_numbers_of_people(item, text, shown):
+    table = pd.DataFrame({"item": [item], "text": [text]})
+    assert without_small_cells(table, 5)["text"].tolist() == [shown]
