@@ -20,8 +20,9 @@ def read_yaml(path: Path) -> object:
     Raises
     ------
     SettingsError
-        It cannot be read, is no YAML, makes objects of a program (`!!python`), or grows beyond
-        all measure by anchors that refer to each other or to themselves.
+        It cannot be read, is no YAML, has a key twice, makes objects of a program
+        (`!!python`), or grows beyond all measure by anchors that refer to each other or to
+        themselves.
     """
     try:
         text = read_utf8(path, MOST_BYTES)
@@ -31,6 +32,7 @@ def read_yaml(path: Path) -> object:
                 f"{path}: its anchors (&) make more than {MOST_VALUES} values; write out what is "
                 "meant"
             )
+        _refuse_twins(path, node, set())
         return yaml.safe_load(text)
     except DatasetError as error:
         raise SettingsError(str(error)) from error
@@ -50,3 +52,22 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
         flat = [one for part in parts for one in (part if isinstance(part, tuple) else (part,))]
         known[id(node)] = 1 + sum(_size(one, known) for one in flat)
     return known[id(node)]
+
+
+def _refuse_twins(path: Path, node: yaml.Node | None, seen: set[int]) -> None:
+    """Refuse a key that stands twice in one place, of which YAML would silently take the last."""
+    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    lines: dict[str, int] = {}
+    for part in node.value:
+        key, value = part if isinstance(part, tuple) else (None, part)
+        if isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise SettingsError(
+                    f"{path}: '{key.value}' stands twice in the same place, in lines "
+                    f"{lines[key.value]} and {line}; put them together"
+                )
+            lines[key.value] = line
+        _refuse_twins(path, value, seen)

@@ -57,3 +57,20 @@ def test_a_long_value_is_cut_in_the_message(tmp_path):
     with pytest.raises(SettingsError) as caught:
         load_settings(written(tmp_path, f"random_seed: {'x' * 10_000}"))
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("anat:\n  a: 1\nfunc: {}\nanat:\n  b: 2\n", "'anat' .* lines 1 and 4"),
+        ("a:\n  - {b: 1, b: 1}\n", "'b' .* lines 2 and 2"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_and_not_the_last_one_taken(tmp_path, text, lines):
+    with pytest.raises(SettingsError, match=f"settings.yaml: {lines}; put them together"):
+        read_yaml(written(tmp_path, text))
+
+
+def test_the_same_key_in_two_places_is_no_twin(tmp_path):
+    text = "a: [{b: 1}, {b: 2}]\nc: {b: 3}\n"
+    assert read_yaml(written(tmp_path, text)) == {"a": [{"b": 1}, {"b": 2}], "c": {"b": 3}}
