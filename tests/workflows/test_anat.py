@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -139,20 +138,11 @@ def heads(shared_dir, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.needs_shared
-def test_the_same_scan_twice_is_no_change(tmp_path, heads):
-    copy = tmp_path / "copy_T1w.nii.gz"
-    shutil.copyfile(heads[0], copy)
-    volumes, quality = run_anatomy(tmp_path, [heads[0], copy])
-    np.testing.assert_array_equal(volumes[0], volumes[1])
+def test_swapping_moved_scans_swaps_small_changes(tmp_path, heads):
+    volumes, quality = run_anatomy(tmp_path / "a", list(heads))
     assert 1300 < quality["brain_ml"][0] < 1900
     assert quality["mni_agreement"][0] > 0.8
     assert 400 < volumes[0].sum() < 800
-
-
-@pytest.mark.slow
-@pytest.mark.needs_shared
-def test_swapping_moved_scans_swaps_small_changes(tmp_path, heads):
-    volumes, _ = run_anatomy(tmp_path / "a", list(heads))
     swapped, _ = run_anatomy(tmp_path / "b", list(heads)[::-1])
     np.testing.assert_allclose(swapped[::-1], volumes, atol=1e-6)
     change_pct = 200 * (volumes[1] - volumes[0]) / (volumes[1] + volumes[0])

@@ -1,14 +1,11 @@
-"""Nothing leaves this computer, and nothing is fetched."""
+"""Nothing leaves this computer, and nothing is fetched; for images see test_whole_run."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 from watched_calls import python
 
 DEMO = "import sys; from workflows.demo import main; sys.exit(main(sys.argv[1:]))"
-RUN = "import sys; from workflows.cli import main; sys.exit(main(sys.argv[1:]))"
 VALIDATE = """
 import sys
 from pathlib import Path
@@ -63,18 +60,3 @@ def test_the_group_level_reaches_nobody(tmp_path):
     done, found, n_processes = python(tmp_path / "watched", *words)
     assert (done.returncode, found) == (0, []), done.stderr[-500:]
     assert n_processes > 2
-
-
-@pytest.mark.slow
-def test_images_of_a_person_are_processed_without_reaching_anybody(tmp_path):
-    """Template, registration, tissue, BOLD, pictures and page; BRAINDELTA_TRIAL has the images."""
-    made = os.environ.get("BRAINDELTA_TRIAL")
-    trial = Path(made) if made else tmp_path / "trial"
-    if not made:
-        python(tmp_path / "made", "-c", DEMO, str(trial), "--participants", "5", "--nprocs", "2")
-    words = [str(trial / "bids"), str(tmp_path / "out"), "participant", "--nprocs", "2"]
-    words += ["--settings", str(trial / "settings.yaml"), "--participant-label", "01"]
-    done, found, n_processes = python(tmp_path / "watched", "-c", RUN, *words)
-    assert (done.returncode, found) == (0, []), done.stderr[-500:]
-    assert n_processes > 10
-    assert (tmp_path / "out" / "sub-01.html").is_file()

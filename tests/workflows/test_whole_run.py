@@ -9,12 +9,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from watched_calls import python
 
 from bids_utils.derivatives import read_table, validate_bids
 from workflows.cli import main as braindelta
 from workflows.demo import main as demo
 
 pytestmark = pytest.mark.slow
+RUN = "import sys; from workflows.cli import main; sys.exit(main(sys.argv[1:]))"
 EXPECTED = Path(__file__).with_name("expected_outputs.txt")
 THE_OTHERS = [f"sub-0{number}" for number in range(2, 8)]
 KEYS = ["participant_id", "modality", "measure", "atlas", "region"]
@@ -62,14 +64,17 @@ def copied_backwards(source, target, names):
         table.write_text("".join([head, *rows[::-1]]), encoding="utf-8")
 
 
-def test_one_person_alone_on_one_core_gives_the_same_files_as_all_on_two(trial, tmp_path):
+def test_one_person_alone_on_one_core_gives_the_same_files_and_reaches_nobody(trial, tmp_path):
     name = "sub-02"
     copied_backwards(trial / "bids", tmp_path / "bids", (name,))
-    shutil.copyfile(trial / "settings.yaml", tmp_path / "settings.yaml")
-    asked = ["--participant-label", name, "--nprocs", "1", "--clean-workdir"]
-    assert run(tmp_path, "participant", "derivatives", *asked) == 0
-    assert not list((tmp_path / "derivatives" / "work").rglob("sub_02_wf/*"))
-    first, again = trial / "derivatives" / name, tmp_path / "derivatives" / name
+    words = [str(tmp_path / "bids"), str(tmp_path / "out"), "participant", "--nprocs", "1"]
+    words += ["--settings", str(trial / "settings.yaml"), "--participant-label", name]
+    done, found, n_processes = python(tmp_path / "watched", "-c", RUN, *words, "--clean-workdir")
+    assert (done.returncode, found) == (0, []), done.stderr[-500:]
+    assert n_processes > 10
+    assert (tmp_path / "out" / "sub-02.html").is_file()
+    assert not list((tmp_path / "out" / "work").rglob("sub_02_wf/*"))
+    first, again = trial / "derivatives" / name, tmp_path / "out" / name
     made = [place for place in files_below(first) if place.endswith((".tsv", ".mat", ".gz"))]
     assert len(made) > 40
     differ = [n for n in made if (first / n).read_bytes() != (again / n).read_bytes()]
