@@ -1,13 +1,12 @@
 """Options, settings and columns on the site are all there are, each with its meaning."""
 
-import os
 import re
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from command_page import command_options, demo_options
+from explained_columns import unexplained
 from known_page import scale_tables
 from markdown_blocks import REPOSITORY
 from output_tables import TABLES, table_of
@@ -15,8 +14,6 @@ from settings_page import MEANINGS, comments, kind_of, record_kinds, sections, s
 
 from configs.settings import FuncSettings, GroupSettings, Settings
 from workflows import cli
-from workflows.compute.made_up_study import STUDIES
-from workflows.demo import main as demo
 
 EXPECTED = REPOSITORY / "tests" / "workflows" / "expected_outputs.txt"
 
@@ -120,35 +117,6 @@ def test_each_file_of_a_run_is_on_the_page_of_files():
         if is_beside or "/figures/" in name or name.startswith("group/models/"):
             continue
         assert any(end and name.endswith(end) for end in ends), name
-
-
-def unexplained(root: Path):
-    """Tables of a run that are not known, and columns that are not explained."""
-    for file in sorted(root.rglob("*.tsv")):
-        name = file.relative_to(root).as_posix()
-        kind = table_of(name)
-        columns = file.read_text(encoding="utf-8").split("\n", 1)[0].split("\t")
-        if kind is None:
-            yield name
-        else:
-            yield from (f"{name}: {column}" for column in columns if not kind.explains(column))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
-def test_each_column_of_a_worked_study_is_explained(name, tmp_path):
-    demo([str(tmp_path), "--study", name])
-    root = tmp_path / "derivatives"
-    assert len(list(root.rglob("*.tsv"))) > 10
-    assert list(unexplained(root)) == []
-
-
-@pytest.mark.slow
-def test_each_column_of_the_demo_is_explained():
-    trial = os.environ.get("BRAINDELTA_TRIAL")
-    if trial is None:
-        pytest.skip("needs BRAINDELTA_TRIAL, the folder of a finished demo")
-    assert list(unexplained(Path(trial) / "derivatives")) == []
 
 
 def test_a_column_that_nobody_explained_is_found(tmp_path):

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from explained_columns import unexplained
 from watched_calls import python
 
 from bids_utils.derivatives import read_table, validate_bids
@@ -49,6 +50,10 @@ def test_a_run_leaves_exactly_the_expected_files(trial):
         if not any(p in name for p in THE_OTHERS)
     }
     assert sorted(made) == EXPECTED.read_text(encoding="utf-8").splitlines()
+
+
+def test_each_column_of_each_table_is_explained(trial):
+    assert list(unexplained(trial / "derivatives")) == []
 
 
 def copied_backwards(source, target, names):

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from explained_columns import unexplained
 
 from bids_utils.derivatives import read_table
 from workflows.compute.made_up_study import STUDIES
@@ -27,7 +28,7 @@ def interval(models, row):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_worked_study_recovers_its_truth(name, tmp_path):
+def test_a_worked_study_recovers_its_truth_in_tables_that_are_explained(name, tmp_path):
     assert demo([str(tmp_path), "--study", name]) == CODES[name]
     models = tmp_path / "derivatives" / "group" / "models"
     assert (models.parent / "report.html").stat().st_size > 100_000
@@ -40,6 +41,7 @@ def test_a_worked_study_recovers_its_truth(name, tmp_path):
         assert (found["ci_low"] > 0) == (row.value > 0)
         covered.append(found["ci_low"] <= row.value <= found["ci_high"])
     assert pd.Series(covered).mean() >= 0.5
+    assert list(unexplained(tmp_path / "derivatives")) == []
 
 
 def test_each_design_has_its_settings_and_its_words_in_the_documentation(pytestconfig):
