@@ -1,4 +1,4 @@
-"""What tests on real schedulers share: a finished demo, and a study that goes through a cluster."""
+"""What tests on real schedulers share: a trial after a plain run, and its way through a cluster."""
 
 import os
 import subprocess
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from patience import printed
+from small_trial import write_small_trial
 
+from workflows.cli import main
 from workflows.cluster_jobs import read_manifest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -15,14 +17,18 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory):
-    """Folder of a finished demo: its dataset, its settings, and tables of a plain run.
+    """Folder of a trial after a plain run: bids/, settings.yaml and derivatives/.
 
-    Set BRAINDELTA_TRIAL to one that is there to save the minutes of making it.
+    It has coarse images; BRAINDELTA_CLUSTER_TRIAL names a finished demo that takes its place.
     """
-    if "BRAINDELTA_TRIAL" in os.environ:
-        return Path(os.environ["BRAINDELTA_TRIAL"])
+    if "BRAINDELTA_CLUSTER_TRIAL" in os.environ:
+        return Path(os.environ["BRAINDELTA_CLUSTER_TRIAL"])
     folder = tmp_path_factory.mktemp("trial")
-    printed(sys.executable, "-m", "workflows.demo", folder)
+    write_small_trial(folder)
+    places = [str(folder / "bids"), str(folder / "derivatives")]
+    own = ["--settings", str(folder / "settings.yaml"), "-w", str(folder / "work")]
+    codes = [main([*places, level, *own, "--nprocs", "2"]) for level in ("participant", "group")]
+    assert codes == [0, 10]  # too few people have BOLD for models of it
     return folder
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from patience import printed, until
+from small_trial import SLOW
 
 from workflows.records import is_running
 
@@ -16,8 +17,8 @@ setup:
   - echo "setup in $PWD"
 """
 START_S, ALL_S = 240, 1800
-REQUEUED, CANCELLED, TOO_LARGE, TOO_SLOW = 1, 2, 5, 6
-"""Tasks of the array that meet with something."""
+REQUEUED, CANCELLED, TOO_LARGE, TOO_SLOW = 1, 2, 5, int(SLOW)
+"""Tasks of the array that meet with something; their numbers are the labels of the people."""
 
 
 @dataclass
@@ -67,7 +68,7 @@ def story(slurm, make_cohort):
     printed("scontrol", "update", f"JobId={array}_{TOO_SLOW}", "TimeLimit=1")
     for number in (REQUEUED, CANCELLED):
         wait_for_lock(cohort, tasks[number - 1].label)
-    time.sleep(15)
+    time.sleep(5)
     seen["working"] = look(cohort)
     printed("scancel", f"{array}_{CANCELLED}")
     printed("scontrol", "requeue", f"{array}_{REQUEUED}")
