@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from bids_utils.derivatives import read_table, write_json
+from bids_utils.derivatives import read_table, write_json, write_table, write_text
 from workflows.cli import main
+from workflows.interfaces.participant_page import write_page
 
 TAG = "\"><img src=x onerror=alert(1)></td><script>alert(2)</script>{{7*7}}'`$(id)`"
 CLIMB = "../../../evil"
@@ -106,6 +107,7 @@ def test_a_hostile_study_is_analysed_without_harm(results):
     assert "&lt;script&gt;alert(2)" in page
     assert "49'`" not in page
     assert "Mustermann" not in page
+    assert not {"\x1b", "\u202e"} & set(page)
 
 
 @pytest.mark.slow
@@ -117,6 +119,41 @@ def test_tables_of_a_hostile_study_hold_no_formulas_and_no_free_text(results):
         assert not any(cell.startswith(("=", "@")) for cell in text.replace("\n", "\t").split("\t"))
     flow = read_table(out / "group" / "flow.tsv", ["arm"])
     assert f"'{FORMULA}" in set(flow["arm"])
+
+
+def test_the_page_of_a_participant_shows_hostile_words_as_words(tmp_path):
+    rows = [
+        {
+            "participant_id": "sub-01",
+            "session_id": f"ses-{session}",
+            "modality": "T1w",
+            "run": f"sub-01_ses-{session}_T1w",
+            "status": "used",
+            "reason": f"{TAG} {ESCAPE}",
+            "days_from_baseline": days,
+            "scanner": f"{TAG} Trio",
+        }
+        for session, days in (("pre", 0.0), ("post", 80.0))
+    ]
+    write_table(pd.DataFrame(rows), tmp_path / "ledger.tsv")
+    for session, volume in (("pre", 5.0), ("post", 5.5)):
+        stem = f"sub-01_ses-{session}"
+        regions = {"index": [1, 2], "name": [TAG, FORMULA], "structure": "cortex"}
+        table = pd.DataFrame(regions | {"volume": volume})
+        place = tmp_path / "sub-01" / f"ses-{session}" / "anat"
+        write_table(table, place / f"{stem}_atlas-A_desc-volume_morph.tsv")
+    write_text(f"# Methods\n\n{TAG} {ESCAPE}\n", tmp_path / "logs" / "CITATION.md")
+    page = write_page(tmp_path, "01", [f"{TAG}: cannot be read"]).read_text(encoding="utf-8")
+    elements = Elements()
+    elements.feed(page)
+    attributes = [name for _, own in elements.found for name in own]
+    assert not [name for name in attributes if name.startswith("on")]
+    assert all(own.get("src", "data:").startswith("data:") for _, own in elements.found)
+    assert sum(kind == "" for kind, _ in elements.scripts) == 1
+    assert not any(kind == "" and "alert(2)" in text for kind, text in elements.scripts)
+    assert page.count("&lt;script&gt;alert(2)") >= 6
+    assert "49'`" not in page
+    assert not {"\x1b", "\u202e"} & set(page)
 
 
 @pytest.fixture

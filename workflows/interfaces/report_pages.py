@@ -17,6 +17,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
+from bids_utils.plain_text import printable
 from bids_utils.sidecars import read_json
 from workflows.drawing.canvas import png_bytes
 from workflows.drawing.hover import CHUNK
@@ -98,6 +99,7 @@ def lines_of(sentences: list[str]) -> tuple[Line, ...]:
 def rendered(template: str, **content: object) -> str:
     """Page of a template with the script and the style of all pages; every value is escaped.
 
+    Signs that are not seen, such as those that turn the order of what is read, are written out.
     The browser runs no script but this one: the page names its hash.
     """
     environment = Environment(
@@ -106,6 +108,7 @@ def rendered(template: str, **content: object) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters["asdict"] = asdict
     script = "\n".join(_part_of_page(name) for name in SCRIPTS)
@@ -122,7 +125,7 @@ def rendered(template: str, **content: object) -> str:
 def as_html(markdown: str, below: int = 2) -> Markup:
     """Text in Markdown as HTML, its headings below a heading of that level; HTML in it is text."""
     parser = MarkdownIt("commonmark", {"html": False})
-    tokens = parser.parse(markdown)
+    tokens = parser.parse(printable(markdown))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + below, LOWEST_HEADING)}"
