@@ -1,8 +1,23 @@
 """What tests of the program share."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from bids_utils.plan import BoldRun, ParticipantPlan, SessionPlan
+
+
+@pytest.fixture(scope="session")
+def trial(tmp_path_factory):
+    """Folder of the demo, run from images to report; BRAINDELTA_TRIAL names one that is made."""
+    from workflows.demo import main
+
+    if "BRAINDELTA_TRIAL" in os.environ:
+        return Path(os.environ["BRAINDELTA_TRIAL"])
+    root = tmp_path_factory.mktemp("trial")
+    assert main([str(root), "--nprocs", "2"]) == 0
+    return root
 
 
 @pytest.fixture

@@ -249,6 +249,7 @@ def test_a_run_with_too_few_clean_minutes_is_left_out(study, tmp_path):
     group = run(study, tmp_path)
     problems = read_table(group / "problems.tsv")
     assert "3.9 clean minutes, 4 needed" in problems["what"].tolist()
+    assert problems["what_to_do"].str.contains("a longer scan").any()
     model = read_table(group / "models" / "change.tsv")
     assert set(model.query("measure == 'mean_connectivity'")["n"]) == {7}
 

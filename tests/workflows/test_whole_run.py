@@ -10,28 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from explained_columns import unexplained
-from watched_calls import python
+from small_trial import write_small_trial
 
 from bids_utils.derivatives import read_table, validate_bids
 from workflows.cli import main as braindelta
-from workflows.demo import main as demo
 
 pytestmark = pytest.mark.slow
-RUN = "import sys; from workflows.cli import main; sys.exit(main(sys.argv[1:]))"
 EXPECTED = Path(__file__).with_name("expected_outputs.txt")
 THE_OTHERS = [f"sub-0{number}" for number in range(2, 8)]
 KEYS = ["participant_id", "modality", "measure", "atlas", "region"]
-
-
-@pytest.fixture(scope="module")
-def trial(tmp_path_factory):
-    """Folder of the demo, run from images to report; BRAINDELTA_TRIAL names one that is made."""
-    made = os.environ.get("BRAINDELTA_TRIAL")
-    if made:
-        return Path(made)
-    root = tmp_path_factory.mktemp("trial")
-    assert demo([str(root), "--nprocs", "2"]) == 0
-    return root
 
 
 def files_below(folder):
@@ -54,36 +41,6 @@ def test_a_run_leaves_exactly_the_expected_files(trial):
 
 def test_each_column_of_each_table_is_explained(trial):
     assert list(unexplained(trial / "derivatives")) == []
-
-
-def copied_backwards(source, target, names):
-    """Dataset of some people, its files made in the reverse order and the rows of tables turned."""
-    for file in sorted((path for path in source.rglob("*") if path.is_file()), reverse=True):
-        place = file.relative_to(source)
-        if place.parts[0].startswith("sub-") and place.parts[0] not in names:
-            continue
-        (target / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target / place)
-    for table in (target / "participants.tsv", *(target / "phenotype").glob("*.tsv")):
-        head, *rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
-        table.write_text("".join([head, *rows[::-1]]), encoding="utf-8")
-
-
-def test_one_person_alone_on_one_core_gives_the_same_files_and_reaches_nobody(trial, tmp_path):
-    name = "sub-02"
-    copied_backwards(trial / "bids", tmp_path / "bids", (name,))
-    words = [str(tmp_path / "bids"), str(tmp_path / "out"), "participant", "--nprocs", "1"]
-    words += ["--settings", str(trial / "settings.yaml"), "--participant-label", name]
-    done, found, n_processes = python(tmp_path / "watched", "-c", RUN, *words, "--clean-workdir")
-    assert (done.returncode, found) == (0, []), done.stderr[-500:]
-    assert n_processes > 10
-    assert (tmp_path / "out" / "sub-02.html").is_file()
-    assert not list((tmp_path / "out" / "work").rglob("sub_02_wf/*"))
-    first, again = trial / "derivatives" / name, tmp_path / "out" / name
-    made = [place for place in files_below(first) if place.endswith((".tsv", ".mat", ".gz"))]
-    assert len(made) > 40
-    differ = [n for n in made if (first / n).read_bytes() != (again / n).read_bytes()]
-    assert differ == []
 
 
 def test_the_derivatives_are_valid_bids(trial):
@@ -124,26 +81,16 @@ def test_planted_connectivity_is_recovered(trial):
     assert abs(intercept) < 0.2
 
 
-@pytest.fixture
-def without_dates(trial):
-    """The trial without its dates, as long as a test runs."""
-    dates = list((trial / "bids").glob("sub-*/sub-*_sessions.tsv"))
-    for file in dates:
-        file.rename(file.with_suffix(".hidden"))
-    yield trial
-    for file in dates:
-        file.with_suffix(".hidden").rename(file)
-
-
-def test_swapping_the_sessions_in_the_settings_flips_every_change(without_dates, tmp_path):
-    trial = without_dates
+def test_swapping_the_sessions_in_the_settings_flips_every_change(trial, tmp_path):
+    dates = shutil.ignore_patterns("sub-*_sessions.tsv")  # with them the order would be refused
+    shutil.copytree(trial / "bids", tmp_path / "bids", ignore=dates, copy_function=os.symlink)
     settings = (trial / "settings.yaml").read_text(encoding="utf-8")
     changes = {}
     for name, order in (("forward", "[pre, post]"), ("swapped", "[post, pre]")):
         asked, output = tmp_path / f"{name}.yaml", tmp_path / name
         asked.write_text(f"sessions: {{order: {order}}}\n{settings}", encoding="utf-8")
         shutil.copytree(trial / "derivatives", output)
-        code = run(trial, "group", output, "-w", str(tmp_path / f"w_{name}"), settings=asked)
+        code = run(tmp_path, "group", name, "-w", str(tmp_path / f"w_{name}"), settings=asked)
         assert code in (0, 10)
         table = read_table(output / "group" / "change.tsv")
         changes[name] = table.set_index(KEYS)["change"].dropna()
@@ -153,13 +100,11 @@ def test_swapping_the_sessions_in_the_settings_flips_every_change(without_dates,
 
 
 @pytest.fixture(scope="module")
-def broken(trial, tmp_path_factory):
+def broken(tmp_path_factory):
     """Four people: one scanned once and copied, three with a broken file."""
     root = tmp_path_factory.mktemp("broken")
-    shutil.copyfile(trial / "settings.yaml", root / "settings.yaml")
-    shutil.copytree(trial / "bids", root / "bids")
-    for folder in (root / "bids").glob("sub-0[5-9]"):
-        shutil.rmtree(folder)
+    write_small_trial(root, n_participants=5, with_bold=("01", "03"))
+    shutil.rmtree(root / "bids" / "sub-05")  # has no second session
     copy_session(root / "bids" / "sub-01")
     truncate(session_file(root, "02", "post", "anat", "T1w.nii.gz"))
     corrupt(session_file(root, "03", "pre", "func", "task-rest_bold.nii.gz"))
@@ -243,7 +188,7 @@ def test_the_same_scan_twice_gives_no_change(broken):
     n_thick = int(lines["thickness"].notna().sum())
     for measure, n_regions in (("volume", 83), ("deformation", 83), ("thickness", n_thick)):
         own = change[(change["measure"] == measure) & (change["baseline_value"] > 0)]
-        assert len(own) == n_regions, measure
+        assert len(own) == n_regions > 20, measure
         assert own["percent_change"].abs().max() <= 0.01, measure
     edges = np.load(next((root / "derivatives" / "group").glob("*_change.npy")))
     assert np.nanmax(np.abs(edges)) == 0

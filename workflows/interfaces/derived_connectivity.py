@@ -33,6 +33,10 @@ OTHER_REGIONS = (
 )
 
 
+class TooLittleError(DatasetError):
+    """A scan was read, but holds too little for connectivity."""
+
+
 @dataclass(frozen=True)
 class FunctionRule:
     """What is asked of the BOLD runs of a session.
@@ -246,10 +250,10 @@ def _connectivity(
 ) -> Connectivity:
     """Connectivity of the usable runs; an error says why there is none."""
     if not usable:
-        raise DatasetError(f"no usable run: {problems[0].what}")
+        raise TooLittleError(f"no usable run: {problems[0].what}")
     minutes = float(sum(quality["clean_minutes"] for quality in usable.values()))
     if minutes < rule.min_clean_minutes:
-        raise DatasetError(f"{minutes:.1f} clean minutes, {rule.min_clean_minutes:g} needed")
+        raise TooLittleError(f"{minutes:.1f} clean minutes, {rule.min_clean_minutes:g} needed")
     source = session_source(next(iter(usable)))
     kind = f"atlas-{rule.atlas}_stat-{STATISTICS[rule.connectivity]}_relmat"
     table = files.read(source, kind)

@@ -16,6 +16,7 @@ from workflows.interfaces.derived_connectivity import (
     QUALITY_UNITS,
     Connectivity,
     FunctionRule,
+    TooLittleError,
     comparable,
     connectivity_rows,
     read_function,
@@ -30,19 +31,24 @@ KEYS = ["participant_id", "session_id", "modality"]
 VOLUMES = ("deformation", "volume")
 VISIT_COLUMNS = [*KEYS, "days_from_baseline", "status", "reason"]
 REPEAT = "run the participant level for this participant again"
+MORE_DATA = (
+    "it is left out of connectivity; a longer scan, a denoising with fewer confounds, or a smaller "
+    "func.min_clean_minutes would keep it"
+)
 
 
 @dataclass(frozen=True)
 class Scan:
     """What one participant has in one session and modality.
 
-    `broken` says why nothing could be read.
+    `broken` says why there is nothing to use, `advice` what to do about that.
     """
 
     key: ScanKey
     tables: tuple[pd.DataFrame, ...] = ()
     connectivity: Connectivity | None = None
     broken: str = ""
+    advice: str = ""
     problems: tuple[Problem, ...] = ()
 
 
@@ -99,9 +105,10 @@ def collect(ledger: pd.DataFrame, files: DerivedFiles, rule: FunctionRule) -> Co
                 scans.append(_structure(key, rows["source"].iloc[0], files, rule.atlas))
             else:
                 found = read_function(key, rows["source"], files, rule)
-                scans.append(Scan(key, found.tables, found.connectivity, "", found.problems))
+                scans.append(Scan(key, found.tables, found.connectivity, problems=found.problems))
         except DatasetError as error:
-            scans.append(Scan(key, broken=str(error)))
+            advice = MORE_DATA if isinstance(error, TooLittleError) else REPEAT
+            scans.append(Scan(key, broken=str(error), advice=advice))
     return _joined(_same_regions(scans), rule)
 
 
@@ -195,7 +202,7 @@ def _same_regions(scans: list[Scan]) -> list[Scan]:
     usual = max(dict.fromkeys(known), key=known.count)
     reason = "its connectivity has other regions than most scans"
     return [
-        replace(scan, tables=(), connectivity=None, broken=reason)
+        replace(scan, tables=(), connectivity=None, broken=reason, advice=REPEAT)
         if scan.connectivity is not None and scan.connectivity.regions != usual
         else scan
         for scan in scans
@@ -207,11 +214,11 @@ def _joined(scans: list[Scan], rule: FunctionRule) -> Collected:
     connected, incomparable = comparable(known, rule)
     tables = [table for scan in scans for table in scan.tables]
     tables += connectivity_rows(connected, rule)
-    broken = {scan.key: scan.broken for scan in scans if scan.broken}
+    without = [scan for scan in scans if scan.broken]
     problems = [problem for scan in scans for problem in scan.problems] + incomparable
     problems += [
-        Problem(reason, f"sub-{sub} ses-{ses} {modality}", REPEAT)
-        for (sub, ses, modality), reason in broken.items()
+        Problem(scan.broken, f"sub-{scan.key[0]} ses-{scan.key[1]} {scan.key[2]}", scan.advice)
+        for scan in without
     ]
     rows = [(*key, edges.clean_minutes) for key, edges in connected]
     return Collected(
@@ -221,7 +228,7 @@ def _joined(scans: list[Scan], rule: FunctionRule) -> Collected:
         scans=pd.DataFrame(rows, columns=[*KEYS, "clean_minutes"]),
         edges=_edges(connected),
         regions=connected[0][1].regions if connected else (),
-        broken=broken,
+        broken={scan.key: scan.broken for scan in without},
         problems=tuple(problems),
     )
 
