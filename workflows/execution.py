@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -53,7 +53,6 @@ from workflows.seals import remove_unsealed
 LOGGER = logging.getLogger(__name__)
 PEOPLE_PER_CORE, FEWEST, MOST = 4, 16, 200
 """Participants of one graph."""
-ATLAS_FOLDER = "atlas-"
 DAY_S = 24 * 3600
 
 
@@ -71,9 +70,10 @@ def with_atlases(
     """
 
     def run(workflow: Workflow) -> None:
-        options.work_dir.mkdir(parents=True, exist_ok=True)
-        remove_old(options.work_dir, f"{ATLAS_FOLDER}*")
-        with tempfile.TemporaryDirectory(dir=options.work_dir, prefix=ATLAS_FOLDER) as folder:
+        place = versioned(options.work_dir) / "atlas"
+        place.mkdir(parents=True, exist_ok=True)
+        remove_old(place)
+        with tempfile.TemporaryDirectory(dir=place) as folder:
             crash_dir = options.output_dir / "logs" / "atlas" / Path(folder).name
             workflow.base_dir = folder
             workflow.config = execution_config(options, crash_dir)
@@ -92,11 +92,12 @@ def with_atlases(
     return replace(study, atlas=first, space_atlases=atlases)
 
 
-def remove_old(folder: Path, pattern: str) -> None:
+def remove_old(place: Path) -> None:
     """Remove folders of yesterday and before, which killed runs left; others may be in use."""
-    for path in folder.glob(pattern):
-        if time.time() - path.stat().st_mtime > DAY_S:
-            shutil.rmtree(path, ignore_errors=True)
+    for folder in place.iterdir():
+        with suppress(FileNotFoundError):  # another job removes it at the same moment
+            if time.time() - folder.stat().st_mtime > DAY_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def leave_out(workflow: Workflow) -> None:

@@ -266,13 +266,13 @@ def run_group(options: Options, settings: Settings, console: Console) -> int:
         found = standings(records, options.output_dir)
         console.print(status_table(found, options.output_dir))
         return DONE
-    prepare_output(options, settings, ledger)
-    if options.boilerplate_only:
-        write_methods(options, settings)
-        return DONE
     with ExitStack() as locks:
         for file in group_locks(options):
             locks.enter_context(locked(file))
+        prepare_output(options, settings, ledger)
+        if options.boilerplate_only:
+            write_methods(options, settings)
+            return DONE
         write_group(options, settings, ledger, (intake, console))
     console.print(f"Report: {options.output_dir / 'group' / 'report.html'}", soft_wrap=True)
     show_failures(records, console)
@@ -359,7 +359,7 @@ def run_submit(options: Options, settings: Settings, console: Console) -> int:
         console.print("Those who failed are left out: status tells why, --failed submits them too")
     if options.dry_run or not labels:
         return DONE if labels else NOTHING_TO_DO
-    prepare_output(options, settings, plan.ledger)
+    prepare_output(options, settings, whole_ledger(plan, options))
     folder = write_jobs(labels, options, settings, open_jobs(found, scheduler))
     console.print(f"Written: {folder}", highlight=False, soft_wrap=True)
     if options.go:

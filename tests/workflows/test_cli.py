@@ -293,6 +293,13 @@ def test_submit_writes_jobs_and_starts_none_unless_told_to(call, slurm, tmp_path
     assert call("status")[1].endswith("2 planned: 2 not started")
 
 
+def test_jobs_for_one_participant_leave_the_ledger_of_all(call, slurm, tmp_path):
+    call("plan")
+    before = ledger(tmp_path)
+    assert call("submit", *SLURM, "--participant-label", "01")[0] == 0
+    pd.testing.assert_frame_equal(ledger(tmp_path), before)
+
+
 def test_submitted_jobs_wait_and_are_not_submitted_again(call, slurm):
     code, printed = call("submit", *SLURM, "--go")
     assert code == 0

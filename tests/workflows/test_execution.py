@@ -41,12 +41,22 @@ def options(tmp_path):
 
 
 def test_folders_that_killed_runs_left_go_and_those_in_use_stay(tmp_path):
-    for name in ("atlas-old", "atlas-new", "other-old"):
+    for name in ("old", "new"):
         (tmp_path / name / "step").mkdir(parents=True)
-        if name.endswith("old"):
-            os.utime(tmp_path / name, (1e9, 1e9))
-    remove_old(tmp_path, "atlas-*")
-    assert {path.name for path in tmp_path.iterdir()} == {"atlas-new", "other-old"}
+    os.utime(tmp_path / "old", (1e9, 1e9))
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")  # as a folder that another job removed
+    remove_old(tmp_path)
+    assert (tmp_path / "new" / "step").is_dir()
+    assert not (tmp_path / "old").exists()
+
+
+def test_folders_of_others_in_the_work_folder_stay(options, monkeypatch):
+    own = options.work_dir / "atlas-Schaefer2018"
+    own.mkdir(parents=True)
+    os.utime(own, (1e9, 1e9))
+    monkeypatch.setattr(execution, "standard_atlas", carried_by("live"))
+    with_atlases(study_of(options), with_run(), options, CONSOLE)
+    assert own.is_dir()
 
 
 def carried_by(fate):
@@ -78,7 +88,7 @@ def test_an_atlas_is_carried_in_a_folder_that_is_gone_afterwards(options, monkey
     monkeypatch.setattr(execution, "standard_atlas", carried_by("live"))
     atlas = with_atlases(study_of(options), with_run(), options, CONSOLE).atlas
     assert atlas.file == options.output_dir / "carried.nii.gz"
-    assert list(options.work_dir.iterdir()) == []
+    assert list(options.work_dir.glob("*/atlas/*")) == []
 
 
 def test_an_atlas_that_cannot_be_carried_ends_the_call_with_its_own_error(options, monkeypatch):
@@ -86,7 +96,7 @@ def test_an_atlas_that_cannot_be_carried_ends_the_call_with_its_own_error(option
     with pytest.raises(DatasetError, match=r"carry: a\.nii\.gz: broken; copy it again"):
         with_atlases(study_of(options), with_run(), options, CONSOLE)
     assert len(list(options.output_dir.glob("logs/atlas/*/crash-*carry*.txt"))) == 1
-    assert list(options.work_dir.iterdir()) == []
+    assert list(options.work_dir.glob("*/atlas/*")) == []
 
 
 def test_bold_of_fmriprep_gets_the_atlas_of_its_own_space_alone(options, monkeypatch):

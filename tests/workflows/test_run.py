@@ -14,7 +14,8 @@ from bids_utils.plan import ParticipantPlan, Plan
 from configs.atlases import find_atlas
 from configs.settings import FuncSettings, Settings, TaskSettings
 from workflows import run
-from workflows.locks import locked
+from workflows.execution import group_locks
+from workflows.locks import LockedError, locked
 from workflows.options import Options
 from workflows.records import Record, lock_file
 from workflows.run import run_participants
@@ -106,22 +107,38 @@ def test_the_group_goes_on_with_what_failed_people_have_and_still_tells_it(group
         group_calls(records, ledger.assign(status="excluded"))
 
 
-def test_the_group_level_of_some_people_reads_a_ledger_of_them_alone(options, monkeypatch):
-    some = replace(options, participant_label=("01",), level="group", dry_run=False)
+@pytest.fixture
+def of_one(options, monkeypatch):
+    """Options of a group level of one of two people, and what its models read of the ledger."""
+    some = replace(options, participant_label=("01",), level="group")
     rows = {"participant_id": ["sub-01"], "session_id": ["ses-pre"], "status": ["used"]}
     plan = Plan((ParticipantPlan("01", ()),), pd.DataFrame(rows))
-    read = []
-    monkeypatch.setattr(run, "make_cohort_plan", lambda *_: plan)
-    monkeypatch.setattr(run, "current_records", lambda *_: {"01": Record("done")})
-    monkeypatch.setattr(run, "without_unfinished", lambda plan, *_: plan.ledger)
-    monkeypatch.setattr(
-        run, "write_group", lambda *_: read.append(read_table(some.output_dir / "ledger.tsv"))
-    )
+    ledger, read = some.output_dir / "ledger.tsv", []
+    stand_ins = {
+        "make_cohort_plan": lambda *_: plan,
+        "current_records": lambda *_: {"01": Record("done")},
+        "without_unfinished": lambda plan, *_: plan.ledger,
+        "write_group": lambda *_: read.extend(read_table(ledger)["participant_id"]),
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(run, name, stand_in)
     write_table(pd.DataFrame({"kind": []}), some.output_dir / "group" / "problems.tsv")
-    whole = pd.DataFrame({"participant_id": ["sub-01", "sub-02"]})
-    write_table(whole, some.output_dir / "ledger.tsv")
+    write_table(pd.DataFrame({"participant_id": ["sub-01", "sub-02"]}), ledger)
+    return some, read
+
+
+def test_the_group_level_of_some_people_reads_a_ledger_of_them_alone(of_one):
+    some, read = of_one
     assert run.run_group(some, Settings(), CONSOLE) == 0
-    assert read[0]["participant_id"].tolist() == ["sub-01"]
+    assert read == ["sub-01"]
+
+
+def test_a_group_level_that_is_refused_leaves_the_ledger_to_the_one_that_runs(of_one):
+    some, read = of_one
+    with locked(group_locks(some)[0]), pytest.raises(LockedError, match="another run works"):
+        run.run_group(some, Settings(), CONSOLE)
+    assert read == []
+    assert len(read_table(some.output_dir / "ledger.tsv")) == 2
 
 
 def test_a_page_that_a_killed_run_did_not_write_is_written_by_the_next_one(options, monkeypatch):
