@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-KEPT = frozenset("\n\t")
+KEPT = frozenset("\n\t\u200c\u200d")
+"""Ends of lines, tabs, and the joiners without which some scripts cannot be written."""
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Kinds of signs that are not seen: control codes, marks of direction, ends of lines."""
 

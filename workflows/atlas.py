@@ -12,19 +12,16 @@ import pandas as pd
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
-from bids_utils.derivatives import content_digest, write_table
-from bids_utils.errors import DatasetError
+from bids_utils.derivatives import write_table
 from bids_utils.names import build_name
-from bids_utils.sidecars import read_json
 from configs.atlases import HOME_SPACE, Atlas, atlas_digest
 from configs.label_tables import read_label_table
 from workflows.interfaces.atlas_space import (
-    DIGEST_FIELD,
     BrainMatch,
     CarryLabels,
     SaveAtlas,
     check_atlas,
-    sidecar_of,
+    is_kept_whole,
 )
 from workflows.interfaces.registration import (
     ApplyWarp,
@@ -81,15 +78,6 @@ def standard_atlas(atlas: Atlas, output_dir: Path, run: Callable[[Workflow], Non
     if not is_kept_whole(carried):
         run(init_atlas_wf(atlas, carried))
     return replace(ready, file=carried, space=HOME_SPACE, resolution_mm=FINEST_MM, brain_file=None)
-
-
-def is_kept_whole(labels_file: Path) -> bool:
-    """Whether carried labels are there with the bytes that were written."""
-    try:
-        noted = read_json(sidecar_of(labels_file))
-        return noted.get(DIGEST_FIELD) == content_digest(labels_file)
-    except (DatasetError, OSError):
-        return False
 
 
 def _is_written(table: pd.DataFrame, atlas: Atlas) -> bool:

@@ -21,10 +21,9 @@ from workflows.atlas import (
     REGISTRATION_MM,
     carried_file,
     description,
-    is_kept_whole,
     register_brains,
 )
-from workflows.interfaces.atlas_space import CarryLabels, SaveAtlas
+from workflows.interfaces.atlas_space import CarryLabels, SaveAtlas, is_kept_whole
 from workflows.interfaces.fmriprep import BrainTissues, TakeConfounds, TakeSeries
 from workflows.interfaces.registration import Coarser, MniReference
 from workflows.series import FOR_LATER, SERIES_INPUTS, SERIES_TABLES, init_series_wf

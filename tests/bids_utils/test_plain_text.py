@@ -16,6 +16,7 @@ from bids_utils.plain_text import printable, without_formula
         ("one\u2028two\x85", r"one\u2028two\x85"),
         ("line\n\tnext", "line\n\tnext"),
         ("\ud800", r"\ud800"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
     ],
 )
 def test_signs_that_are_not_seen_are_written_out(text, shown):

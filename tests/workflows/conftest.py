@@ -14,7 +14,7 @@ def trial(tmp_path_factory):
     from workflows.demo import main
 
     if "BRAINDELTA_TRIAL" in os.environ:
-        return Path(os.environ["BRAINDELTA_TRIAL"])
+        return Path(os.environ["BRAINDELTA_TRIAL"]).resolve()
     root = tmp_path_factory.mktemp("trial")
     assert main([str(root), "--nprocs", "2"]) == 0
     return root

@@ -34,7 +34,7 @@ def write_small_trial(
     root : Path
         Folder for bids/, truth/ and settings.yaml.
     n_participants : int
-        At least 4.
+        At least 4; with fewer than 6 nobody has finer images.
     with_bold : collection of str
         Labels of those who have BOLD.
     """
@@ -46,6 +46,7 @@ def write_small_trial(
     for file in (root / "bids" / f"sub-{SLOW}").glob("ses-*/anat/*_T1w.nii.gz"):
         nib.save(finer(nib.load(file)), file)
     text = files("configs").joinpath("demo.yaml").read_text(encoding="utf-8")
+    assert "mni_resolution_mm: 2.5" in text
     coarse = text.replace("mni_resolution_mm: 2.5", "mni_resolution_mm: 4.0")
     (root / "settings.yaml").write_text(coarse, encoding="utf-8")
 

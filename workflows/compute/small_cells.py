@@ -55,9 +55,10 @@ NOT_PEOPLE = frozenset(
 )
 PER_ARM = "n_per_arm"
 PEOPLE = re.compile(r"(?<!fewer than )\b(\d{1,6}) (participants?|people|persons?)\b")
+WITH_ROWS = re.compile(r"^(\d{1,9}) with \d{1,9} rows$")
 OF_ROWS = re.compile(r"^(\d{1,9}) of (\d{1,9}) rows$")
-LISTED = re.compile(r"(?:^|(?<=; ))\d{1,9}\b")
-PEOPLE_FACTS = frozenset({"participants", "left out", "events"})
+LISTED = re.compile(r"(?:^|(?<=; ))\d{1,9}\b|\b\d{1,9}(?= in arm )")
+PEOPLE_FACTS = frozenset({"participants", "left out", "events", "treatment selection"})
 """Facts of a prediction that count people."""
 WORDS = frozenset({"arm", PER_ARM, "note", "reference"})
 """Columns of text that do not tell which of the groups of a table a row belongs to."""
@@ -174,8 +175,13 @@ def _fact_without_few(text, fewest):
         few = any(0 < count < fewest for count in (with_event, rows - with_event))
         return f"fewer than {fewest} rows with or without it" if few else text
 
+    few = f"fewer than {fewest}"
+    people = WITH_ROWS.match(text)
+    if people:
+        return few if 0 < int(people.group(1)) < fewest else text
+
     def told(found):
-        return f"fewer than {fewest}" if 0 < int(found.group()) < fewest else found.group()
+        return few if 0 < int(found.group()) < fewest else found.group()
 
     return LISTED.sub(told, text)
 

@@ -32,8 +32,8 @@ VOLUMES = ("deformation", "volume")
 VISIT_COLUMNS = [*KEYS, "days_from_baseline", "status", "reason"]
 REPEAT = "run the participant level for this participant again"
 MORE_DATA = (
-    "it is left out of connectivity; a longer scan, a denoising with fewer confounds, or a smaller "
-    "func.min_clean_minutes would keep it"
+    "it is left out of connectivity; a longer scan with less motion would help, or other settings "
+    "of func"
 )
 
 

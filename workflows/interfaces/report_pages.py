@@ -111,6 +111,7 @@ def rendered(template: str, **content: object) -> str:
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters["asdict"] = asdict
+    environment.policies["json.dumps_function"] = plain_json
     script = "\n".join(_part_of_page(name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template(template).render(
@@ -120,6 +121,19 @@ def rendered(template: str, **content: object) -> str:
         page_style=Markup(_part_of_page(STYLE)),  # nosec B704 # noqa: S704 (our own file)
         **content,
     )
+
+
+def plain_json(value: object, **options: bool) -> str:
+    """JSON in which the texts have no signs that are not seen."""
+    return json.dumps(_printable(value), **options)
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(own) for key, own in value.items()}
+    return [_printable(own) for own in value] if isinstance(value, list | tuple) else value
 
 
 def as_html(markdown: str, below: int = 2) -> Markup:

@@ -103,7 +103,13 @@ def test_a_difference_goes_with_the_rates_it_is_made_of():
         ("events", "38 of 40 rows", "fewer than 5 rows with or without it"),
         ("events", "20 of 40 rows", "20 of 40 rows"),
         ("left out", "2 no score; 12 no scan", "fewer than 5 no score; 12 no scan"),
-        ("participants", "4 with 40 rows", "fewer than 5 with 40 rows"),
+        ("participants", "4 with 4 rows", "fewer than 5"),
+        ("participants", "40 with 80 rows", "40 with 80 rows"),
+        (
+            "treatment selection",
+            "not done: too few to choose treatments: 3 in arm 'x', 20 needed",
+            "not done: too few to choose treatments: fewer than 5 in arm 'x', 20 needed",
+        ),
         ("validation", "2 repeats of 3 folds", "2 repeats of 3 folds"),
     ],
 )

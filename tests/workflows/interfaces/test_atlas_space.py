@@ -1,3 +1,5 @@
+import os
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -133,6 +135,16 @@ def test_carried_labels_are_kept_with_their_description(tmp_path):
     assert '"License": "MIT"' in text
     assert '"GreyMatterDice": 0.8457' in text
     assert len(list(out.parent.iterdir())) == 2
+
+
+def test_labels_that_another_job_kept_meanwhile_stay_and_harmed_ones_do_not(tmp_path):
+    out = save_atlas(tmp_path, two_labels())
+    os.utime(out, (1e9, 1e9))
+    save_atlas(tmp_path, two_labels())
+    assert out.stat().st_mtime == 1e9
+    out.write_bytes(out.read_bytes()[:-1])
+    save_atlas(tmp_path, two_labels())
+    assert np.asanyarray(nib.load(out).dataobj).tolist() == two_labels().tolist()
 
 
 def test_a_region_that_was_lost_on_the_way_is_an_error_and_nothing_is_kept(tmp_path):
