@@ -6,14 +6,17 @@ import gc
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from traceback import format_exception
 
 from nipype.pipeline.engine import Node
+from nipype.pipeline.plugins import base
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
 from threadpoolctl import threadpool_limits
 
@@ -53,6 +56,21 @@ def start_worker(folder: str, level: int) -> None:
     quiet_nipype(level)
 
 
+@contextmanager
+def steady_clock() -> Iterator[None]:
+    """Let Nipype wait by a clock that nobody sets.
+
+    It sleeps between two looks at its steps until a time of day: a clock that is set back by an
+    hour would stop the run for an hour.
+    """
+    of_the_day = base.time
+    base.time = time.monotonic
+    try:
+        yield
+    finally:
+        base.time = of_the_day
+
+
 class LocalPlugin(MultiProcPlugin):
     """Nipype's MultiProc with workers that start clean and whose death is noticed.
 
@@ -78,7 +96,8 @@ class LocalPlugin(MultiProcPlugin):
         others = set(multiprocessing.active_children())
         gc.freeze()
         try:
-            super().run(graph, config, updatehash=updatehash)
+            with steady_clock():
+                super().run(graph, config, updatehash=updatehash)
         finally:
             gc.unfreeze()
             for worker in set(multiprocessing.active_children()) - others:

@@ -47,10 +47,11 @@ class Cohort:
         given += ["--nprocs", "2", "--skip-bids-validation", *options]
         return [sys.executable, "-m", "workflows.cli", *places, *given]
 
-    def start(self, *options, **places):
+    def start(self, *options, variables=(), **places):
         """Running command whose log is in `log`; `mark` finds all of its processes."""
         self.log.unlink(missing_ok=True)
-        return faults.start(self.command(*options, **places), self.log, mark=str(self.root))
+        command = ["env", *variables, *self.command(*options, **places)]
+        return faults.start(command, self.log, mark=str(self.root))
 
     def run(self, *options, **places):
         """Exit code and what was printed, on one line."""

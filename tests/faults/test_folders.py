@@ -10,6 +10,24 @@ import pytest
 import undisturbed
 
 pytestmark = pytest.mark.faults
+REPOSITORY = Path(__file__).parents[2]
+CLOCK = """
+import os
+import time
+
+SHIFT, of_the_day = os.environ["CLOCK_SHIFT"], time.time
+
+
+def shifted():
+    with open(SHIFT) as stream:
+        return of_the_day() + float(stream.read() or 0)
+
+
+time.time = shifted
+with open(os.path.join(os.path.dirname(SHIFT), "asked"), "a") as stream:
+    stream.write("x")
+"""
+"""Runs at the start of each Python process: its time of day is another one, as a file says."""
 
 
 def test_a_full_output_disk_is_told_and_nothing_half_is_taken_for_done(cohort, small_disk):
@@ -122,6 +140,25 @@ def test_results_that_were_harmed_are_made_again(cohort):
     table.write_bytes(table.read_bytes().replace(b"1", b"2"))
     assert cohort.run()[0] == 0
     cohort.check()
+
+
+def test_a_clock_that_jumps_by_years_within_a_run_and_between_runs_changes_nothing(cohort):
+    steps, clock = ("anat_wf/regions_wf", "anat_wf/deform"), cohort.root / "clock"
+    (clock / "hook").mkdir(parents=True, exist_ok=True)
+    (clock / "hook" / "sitecustomize.py").write_text(CLOCK, encoding="utf-8")
+    paths = os.pathsep.join([str(clock / "hook"), str(REPOSITORY)])
+    told = [f"CLOCK_SHIFT={clock / 'shift_s'}", f"PYTHONPATH={paths}"]
+    (clock / "shift_s").write_text("-1e8")
+    cohort.forget_steps("01", *steps)
+    process = cohort.start("--participant-label", "01", variables=told)
+    for shift_s in ("+6e7", "-6e8", "+3e7"):
+        time.sleep(3)
+        assert process.poll() is None
+        (clock / "shift_s").write_text(shift_s)
+    assert process.wait(timeout=120) == 0, cohort.text()
+    assert (clock / "asked").stat().st_size > 3
+    cohort.check(["01"])
+    assert cohort.run("--participant-label", "01")[0] == 11
 
 
 def test_clocks_that_jump_do_not_make_done_work_undone(cohort):

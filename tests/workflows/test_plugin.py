@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from nipype.pipeline.engine import MapNode, Node, Workflow
+from nipype.pipeline.plugins import base
 from nodes import Step
 from rich.console import Console
 from threadpoolctl import threadpool_info
@@ -116,6 +117,16 @@ def test_no_worker_is_left_when_a_signal_stops_the_run(tmp_path):
         signal.signal(signal.SIGALRM, before)
     assert set(multiprocessing.active_children()) <= others
     assert not list((tmp_path / "crash").glob("*"))
+
+
+def test_the_run_does_not_wait_by_a_clock_that_somebody_may_set_back(tmp_path, monkeypatch):
+    def ask():
+        raise AssertionError("the time of day was asked for")
+
+    monkeypatch.setattr(base, "time", ask)
+    _, finished, _ = run(tmp_path, ("live", "live"))
+    assert finished == ["sub-01", "sub-02"]
+    assert base.time is ask
 
 
 def test_a_worker_computes_with_one_thread_whatever_the_environment_says(monkeypatch, tmp_path):
