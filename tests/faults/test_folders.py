@@ -10,6 +10,7 @@ import pytest
 import undisturbed
 
 pytestmark = pytest.mark.faults
+rare = pytest.mark.rare
 REPOSITORY = Path(__file__).parents[2]
 CLOCK = """
 import os
@@ -42,6 +43,7 @@ def test_a_full_output_disk_is_told_and_nothing_half_is_taken_for_done(cohort, s
         cohort.check()
 
 
+@rare
 def test_a_full_work_disk_is_told(cohort, small_disk):
     shutil.rmtree(cohort.root / "work")
     with small_disk(cohort.root / "work", 4000) as remount:
@@ -54,6 +56,7 @@ def test_a_full_work_disk_is_told(cohort, small_disk):
         cohort.check(["01"])
 
 
+@rare
 def test_an_output_that_became_read_only_is_told(cohort, small_disk):
     with small_disk(cohort.out, 100_000) as remount:
         remount("ro")
@@ -65,6 +68,7 @@ def test_an_output_that_became_read_only_is_told(cohort, small_disk):
         cohort.check()
 
 
+@rare
 def test_an_output_that_vanishes_is_told_and_not_made_again(cohort):
     cohort.forget_steps("01", "anat_wf/regions_wf")
     process = cohort.start("--participant-label", "01")
@@ -112,7 +116,9 @@ def change_times(folder, rng):
             os.utime(path, (time_s, time_s))
 
 
-@pytest.mark.parametrize("harms", [(flip_bytes, half_delete), (cut_results, change_times)])
+@pytest.mark.parametrize(
+    "harms", [(flip_bytes, half_delete), pytest.param((cut_results, change_times), marks=rare)]
+)
 def test_work_folders_that_were_harmed_give_the_same_results(cohort, harms):
     rng = np.random.default_rng(1)
     for harm, label in zip(harms, ("01", "02"), strict=True):
@@ -122,6 +128,7 @@ def test_work_folders_that_were_harmed_give_the_same_results(cohort, harms):
     cohort.check()
 
 
+@rare
 def test_a_work_folder_that_was_moved_is_not_used(cohort):
     moved = cohort.root / "moved"
     (cohort.root / "work").rename(moved)

@@ -9,6 +9,7 @@ import pytest
 import undisturbed
 
 pytestmark = pytest.mark.faults
+rare = pytest.mark.rare
 LITTLE = 300 * 2**20
 
 
@@ -31,7 +32,7 @@ def lead_nowhere(image):
     image.symlink_to("/annex/objects/not-here")
 
 
-@pytest.mark.parametrize("harm", [cut, lead_nowhere])
+@pytest.mark.parametrize("harm", [cut, pytest.param(lead_nowhere, marks=rare)])
 def test_an_input_that_cannot_be_read_fails_its_person_only_and_can_be_mended(
     cohort, spoiled, harm
 ):
@@ -49,6 +50,7 @@ def test_an_input_that_cannot_be_read_fails_its_person_only_and_can_be_mended(
     cohort.check(same_pages=False)
 
 
+@rare
 def test_memory_that_runs_out_is_told_as_such(cohort):
     cohort.forget_steps("01", "anat_wf/regions_wf", "anat_wf/deform")
     process = cohort.start("--participant-label", "01")

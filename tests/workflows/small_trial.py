@@ -13,19 +13,11 @@ from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-from nibabel.affines import from_matvec
-from scipy import ndimage
-
 from workflows.interfaces.planted import TrialDesign, write_trial
-
-SLOW = "06"
-"""Who has T1w images of 2 mm, which take longer than a minute on one core."""
 
 
 def write_small_trial(
-    root: Path, n_participants: int = 8, with_bold: Collection[str] = ("01",)
+    root: Path, n_participants: int = 8, with_bold: Collection[str] = ("01", "06")
 ) -> None:
     """Write the trial of the demo with T1w images of 4 mm and BOLD for some people only.
 
@@ -34,7 +26,7 @@ def write_small_trial(
     root : Path
         Folder for bids/, truth/ and settings.yaml.
     n_participants : int
-        At least 4; with fewer than 6 nobody has finer images.
+        At least 4.
     with_bold : collection of str
         Labels of those who have BOLD.
     """
@@ -43,19 +35,10 @@ def write_small_trial(
     for folder in (root / "bids").glob("sub-*/ses-*/func"):
         if not any(f"sub-{label}" in folder.parts for label in with_bold):
             shutil.rmtree(folder)
-    for file in (root / "bids" / f"sub-{SLOW}").glob("ses-*/anat/*_T1w.nii.gz"):
-        nib.save(finer(nib.load(file)), file)
     text = files("configs").joinpath("demo.yaml").read_text(encoding="utf-8")
     assert "mni_resolution_mm: 2.5" in text
     coarse = text.replace("mni_resolution_mm: 2.5", "mni_resolution_mm: 4.0")
     (root / "settings.yaml").write_text(coarse, encoding="utf-8")
-
-
-def finer(image: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Image with half its voxel size in the same place; whole numbers."""
-    values = ndimage.zoom(image.get_fdata(), 2, order=1, mode="nearest", grid_mode=True)
-    affine = image.affine @ from_matvec(np.eye(3) / 2, [-0.25] * 3)
-    return nib.Nifti1Image(values.round().astype(np.int16), affine)
 
 
 if __name__ == "__main__":

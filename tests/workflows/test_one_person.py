@@ -3,10 +3,12 @@
 import shutil
 
 import pytest
+from small_trial import write_small_trial
 from watched_calls import python
 
 pytestmark = pytest.mark.slow
 RUN = "import sys; from workflows.cli import main; sys.exit(main(sys.argv[1:]))"
+ALL = ("01", "02")
 
 
 def files_below(folder):
@@ -26,17 +28,27 @@ def copied_backwards(source, target, names):
         table.write_text("".join([head, *rows[::-1]]), encoding="utf-8")
 
 
-def test_one_person_alone_on_one_core_gives_the_same_files_and_reaches_nobody(trial, tmp_path):
-    name = "sub-02"
-    copied_backwards(trial / "bids", tmp_path / "bids", (name,))
-    words = [str(tmp_path / "bids"), str(tmp_path / "out"), "participant", "--nprocs", "1"]
-    words += ["--settings", str(trial / "settings.yaml"), "--participant-label", name]
-    done, found, n_processes = python(tmp_path / "watched", "-c", RUN, *words, "--clean-workdir")
-    assert (done.returncode, found) == (0, []), done.stderr[-500:]
+def run(root, folder, n_procs, *options):
+    """Attempts of a run of the images to reach others, and the number of its processes."""
+    words = [str(folder / "bids"), str(folder / "out"), "participant", "--nprocs", n_procs]
+    given = ["--settings", str(root / "settings.yaml"), "-w", str(folder / "work"), *options]
+    done, found, n_processes = python(folder / "watched", "-c", RUN, *words, *given)
+    assert done.returncode == 0, done.stderr[-500:]
+    return found, n_processes
+
+
+def test_one_person_alone_on_one_core_gives_the_same_files_and_reaches_nobody(tmp_path):
+    write_small_trial(tmp_path / "all", n_participants=4, with_bold=("01",))
+    run(tmp_path / "all", tmp_path / "all", "2", "--participant-label", *ALL)
+    one, name = tmp_path / "one", "sub-01"
+    copied_backwards(tmp_path / "all" / "bids", one / "bids", (name,))
+    options = ("--participant-label", name, "--clean-workdir")
+    found, n_processes = run(tmp_path / "all", one, "1", *options)
+    assert found == []
     assert n_processes > 10
-    assert (tmp_path / "out" / "sub-02.html").is_file()
-    assert not list((tmp_path / "out" / "work").rglob("sub_02_wf/*"))
-    first, again = trial / "derivatives" / name, tmp_path / "out" / name
+    assert (one / "out" / "sub-01.html").is_file()
+    assert not list((one / "work").rglob("sub_01_wf/*"))
+    first, again = tmp_path / "all" / "out" / name, one / "out" / name
     made = [place for place in files_below(first) if place.endswith((".tsv", ".mat", ".gz"))]
     assert len(made) > 40
     differ = [n for n in made if (first / n).read_bytes() != (again / n).read_bytes()]
