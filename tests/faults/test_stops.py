@@ -44,7 +44,7 @@ def test_a_signal_ends_the_run_in_seconds_and_is_told(cohort, number):
     process.send_signal(number)
     assert process.wait(timeout=30) == 1
     assert time.monotonic() - begin < 10
-    assert cohort.processes() == []
+    assert faults.orphans(str(cohort.root)) == []
     name = signal.Signals(number).name.removeprefix("SIG")
     assert f"stopped by signal {name}; run the same command again to go on" in cohort.text()
     assert undisturbed.statuses(cohort.out) == {"sub-01": "failed", "sub-02": "failed"}
