@@ -253,18 +253,26 @@ class SaveAtlas(SimpleInterface):
     output_spec = _SaveAtlasOutputSpec
 
     def _run_interface(self, runtime):
-        check_none_lost(self.inputs.labels_file, self.inputs.in_file)
-        path, sidecar = Path(self.inputs.out_file), dict(self.inputs.description)
-        self._results["out_file"] = self.inputs.out_file
-        if is_kept_whole(path):  # another job was faster; others may read its labels by now
-            return runtime
-        if isdefined(self.inputs.overlap):
-            sidecar["GreyMatterDice"] = round(self.inputs.overlap, 4)
-        sidecar[DIGEST_FIELD] = content_digest(Path(self.inputs.in_file))
-        write_json(sidecar, sidecar_of(path))
-        with replaced_whole(path) as temporary:
-            shutil.copyfile(self.inputs.in_file, temporary)
+        inputs = self.inputs
+        check_none_lost(inputs.labels_file, inputs.in_file)
+        sidecar = dict(inputs.description)
+        if isdefined(inputs.overlap):
+            sidecar["GreyMatterDice"] = round(inputs.overlap, 4)
+        keep_labels(Path(inputs.in_file), Path(inputs.out_file), sidecar)
+        self._results["out_file"] = inputs.out_file
         return runtime
+
+
+def keep_labels(labels_file: Path, place: Path, sidecar: dict[str, object]) -> None:
+    """Copy carried labels, with what describes them, to where all participants find them.
+
+    Labels that another job has kept there stay: others may read them by now.
+    """
+    if is_kept_whole(place):
+        return
+    write_json(sidecar | {DIGEST_FIELD: content_digest(labels_file)}, sidecar_of(place))
+    with replaced_whole(place) as temporary:
+        shutil.copyfile(labels_file, temporary)
 
 
 def is_kept_whole(labels_file: Path) -> bool:
