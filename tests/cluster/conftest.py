@@ -17,14 +17,14 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory):
-    """Folder of a trial after a plain run: bids/, settings.yaml and derivatives/.
+    """Folder of a trial with coarse images after a plain run: bids/, settings.yaml, derivatives/.
 
-    It has coarse images; BRAINDELTA_CLUSTER_TRIAL names a finished demo that takes its place.
+    BRAINDELTA_CLUSTER_TRIAL names a finished demo that takes its place.
     """
     if "BRAINDELTA_CLUSTER_TRIAL" in os.environ:
         return Path(os.environ["BRAINDELTA_CLUSTER_TRIAL"])
     folder = tmp_path_factory.mktemp("trial")
-    write_small_trial(folder)
+    write_small_trial(folder, n_participants=6, with_bold=("01", "05"))
     places = [str(folder / "bids"), str(folder / "derivatives")]
     own = ["--settings", str(folder / "settings.yaml"), "-w", str(folder / "work")]
     codes = [main([*places, level, *own, "--nprocs", "2"]) for level in ("participant", "group")]

@@ -1,8 +1,8 @@
 """A trial with coarse images, for tests of everything around the images: jobs, containers, kills.
 
-    python tests/workflows/small_trial.py FOLDER
+    python tests/workflows/small_trial.py FOLDER PEOPLE
 
-writes bids/, truth/ and settings.yaml of eight people into FOLDER.
+writes bids/, truth/ and settings.yaml into FOLDER; the first of the people has BOLD.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workflows.interfaces.planted import TrialDesign, write_trial
 
 
 def write_small_trial(
-    root: Path, n_participants: int = 8, with_bold: Collection[str] = ("01", "06")
+    root: Path, n_participants: int, with_bold: Collection[str] = ("01",)
 ) -> None:
     """Write the trial of the demo with T1w images of 4 mm and BOLD for some people only.
 
@@ -42,4 +42,4 @@ def write_small_trial(
 
 
 if __name__ == "__main__":
-    write_small_trial(Path(sys.argv[1]))
+    write_small_trial(Path(sys.argv[1]), int(sys.argv[2]))
