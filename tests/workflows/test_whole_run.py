@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from explained_columns import unexplained
 from small_trial import write_small_trial
+from watched_calls import python
 
 from bids_utils.derivatives import read_table, validate_bids
 from workflows.cli import main as braindelta
 
 pytestmark = pytest.mark.slow
+RUN = "import sys; from workflows.cli import main; sys.exit(main(sys.argv[1:]))"
 EXPECTED = Path(__file__).with_name("expected_outputs.txt")
 THE_OTHERS = [f"sub-0{number}" for number in range(2, 8)]
 KEYS = ["participant_id", "modality", "measure", "atlas", "region"]
@@ -109,8 +111,10 @@ def broken(tmp_path_factory):
     truncate(session_file(root, "02", "post", "anat", "T1w.nii.gz"))
     corrupt(session_file(root, "03", "pre", "func", "task-rest_bold.nii.gz"))
     flatten(session_file(root, "04", "post", "anat", "T1w.nii.gz"))
-    code = run(root, "participant", "derivatives", "--skip-bids-validation")
-    return root, code
+    words = [str(root / "bids"), str(root / "derivatives"), "participant", "--nprocs", "2"]
+    words += ["--settings", str(root / "settings.yaml"), "--skip-bids-validation"]
+    done, found, n_processes = python(root / "watched", "-c", RUN, *words)
+    return root, done.returncode, (found, n_processes)
 
 
 def session_file(root, participant, session, datatype, ending):
@@ -149,10 +153,18 @@ def record(root, participant):
 
 
 def test_broken_files_fail_their_participant_only(broken):
-    root, code = broken
+    root, code, _ = broken
     assert code == 10
     assert record(root, "01")["status"] == "done"
     assert {record(root, label)["status"] for label in ("02", "03", "04")} == {"failed"}
+
+
+def test_images_are_processed_without_reaching_anybody(broken):
+    """Template, registration, tissue, BOLD, pictures and pages."""
+    root, _, (found, n_processes) = broken
+    assert found == []
+    assert n_processes > 10
+    assert (root / "derivatives" / "sub-01.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +176,7 @@ def test_broken_files_fail_their_participant_only(broken):
     ],
 )
 def test_the_cause_names_the_file_and_what_is_wrong(broken, participant, file, words):
-    root, _ = broken
+    root, *_ = broken
     causes = " ".join(record(root, participant)["causes"])
     assert file in causes
     assert any(word in causes for word in words.split("|")), causes
@@ -172,14 +184,14 @@ def test_the_cause_names_the_file_and_what_is_wrong(broken, participant, file, w
 
 
 def test_what_was_done_before_a_failure_is_kept(broken):
-    root, _ = broken
+    root, *_ = broken
     folder = root / "derivatives" / "sub-03" / "ses-post"
     assert list(folder.glob("anat/*_desc-volume_morph.tsv"))
     assert list(folder.glob("func/*_relmat.tsv"))
 
 
 def test_the_same_scan_twice_gives_no_change(broken):
-    root, _ = broken
+    root, *_ = broken
     assert run(root, "group", "derivatives", "--skip-bids-validation") == 10
     change = read_table(root / "derivatives" / "group" / "change.tsv")
     change = change[change["participant_id"] == "sub-01"]
