@@ -16,7 +16,7 @@ setup:
   - echo "setup in $PWD"
 """
 START_S, ALL_S = 240, 1800
-REQUEUED, CANCELLED, TOO_LARGE, TOO_SLOW = 1, 2, 3, 5
+REQUEUED, CANCELLED, TOO_LARGE, TOO_SLOW = 1, 2, 4, 5
 """Tasks of the array that meet with something; their numbers are the labels of the people."""
 
 
@@ -155,6 +155,6 @@ def test_all_tables_are_the_same_bytes_as_those_of_a_plain_run(story):
 
     cohort = story[0]
     plain, array = tables(cohort.trial / "derivatives"), tables(cohort.output)
-    assert len(plain) > 100
+    assert len(plain) > 80
     assert set(array) == set(plain)
     assert [str(name) for name in plain if array[name] != plain[name]] == []
