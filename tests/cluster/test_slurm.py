@@ -63,11 +63,11 @@ def story(slurm, make_cohort):
     cohort, seen = make_cohort(CLUSTER), {}
     tasks, _ = cohort.submit("slurm")
     array = tasks[0].job_id
+    for number in (REQUEUED, CANCELLED):
+        wait_for_lock(cohort, tasks[number - 1].label)
     printed("scontrol", "update", f"JobId={array}_{TOO_LARGE}", "MinMemoryNode=200")
     # SLURM looks every 30 s who is within a minute of the limit and gets its signal
     printed("scontrol", "update", f"JobId={array}_{TOO_SLOW}", "TimeLimit=1")
-    for number in (REQUEUED, CANCELLED):
-        wait_for_lock(cohort, tasks[number - 1].label)
     time.sleep(5)
     seen["working"] = look(cohort)
     printed("scancel", f"{array}_{CANCELLED}")
