@@ -32,6 +32,11 @@ def shared_names(folder: Path) -> tuple[str, ...]:
         raise DatasetError(f"{folder}: the folder cannot be read: {error.strerror}") from error
 
 
+def file_sidecar(file: Path) -> Path:
+    """Where the JSON of a saved file is, if it has one."""
+    return file.with_name(f"{file.name.split('.')[0]}.json")
+
+
 def read_metadata(
     bids_dir: Path, path: Path, root_names: tuple[str, ...] | None = None
 ) -> dict[str, object]:

@@ -12,6 +12,7 @@ from bids_utils.exclusions import LISTED
 from bids_utils.images import EXCLUDED, USED
 from bids_utils.names import parse_name, with_prefix
 from bids_utils.plan import ANATOMY, FUNCTION, ParticipantPlan, Plan, SessionPlan
+from bids_utils.sidecars import file_sidecar
 from workflows.bold_tasks import session_tasks
 from workflows.participant import expected_files
 from workflows.records import Record, fingerprint, read_record
@@ -43,11 +44,6 @@ def saved_files(participant: ParticipantPlan, study: Study) -> list[Path]:
     expected = list(expected_files(participant, study.settings))
     named = dict.fromkeys([*expected, *map(file_sidecar, expected)])
     return [file for file in named if (study.output_dir / file).is_file()]
-
-
-def file_sidecar(file: Path) -> Path:
-    """Where the JSON of a saved file is, if it has one."""
-    return file.with_name(f"{file.name.split('.')[0]}.json")
 
 
 def forget_results(participant: ParticipantPlan, study: Study) -> None:

@@ -17,12 +17,7 @@ from bids_utils.errors import SettingsError
 from bids_utils.plan import BoldRun
 from configs.atlases import HOME_SPACE, Atlas, atlas_digest, chosen_atlas
 from configs.settings import AtlasSettings, FuncSettings, Settings
-from workflows.atlas import (
-    REGISTRATION_MM,
-    carried_file,
-    description,
-    register_brains,
-)
+from workflows.atlas import REGISTRATION_MM, carried_file, description, register_brains
 from workflows.interfaces.atlas_space import CarryLabels, SaveAtlas, is_kept_whole
 from workflows.interfaces.fmriprep import BrainTissues, TakeConfounds, TakeSeries
 from workflows.interfaces.registration import Coarser, MniReference

@@ -172,12 +172,8 @@ def rerun_command(options: Options) -> list[str]:
     """
     root = options.output_dir
     words = ["braindelta", _from(options.bids_dir, root), ".", options.level]
-    return [
-        *words,
-        "--settings",
-        "settings.yaml",
-        *data_words(options, partial(_from, folder=root)),
-    ]
+    words += ["--settings", "settings.yaml"]
+    return [*words, *data_words(options, partial(_from, folder=root))]
 
 
 def settings_of_images(settings: Settings, output_dir: Path) -> dict[str, object]:

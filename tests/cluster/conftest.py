@@ -24,7 +24,7 @@ def trial(tmp_path_factory):
     if "BRAINDELTA_CLUSTER_TRIAL" in os.environ:
         return Path(os.environ["BRAINDELTA_CLUSTER_TRIAL"])
     folder = tmp_path_factory.mktemp("trial")
-    write_small_trial(folder, n_participants=6, with_bold=("05",))
+    write_small_trial(folder, n_participants=6, with_bold=("01", "05"))
     places = [str(folder / "bids"), str(folder / "derivatives")]
     own = ["--settings", str(folder / "settings.yaml"), "-w", str(folder / "work")]
     codes = [main([*places, level, *own, "--nprocs", "2"]) for level in ("participant", "group")]

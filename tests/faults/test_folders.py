@@ -5,13 +5,13 @@ import shutil
 import time
 from pathlib import Path
 
+import faults
 import numpy as np
 import pytest
 import undisturbed
 
 pytestmark = pytest.mark.faults
 rare = pytest.mark.rare
-REPOSITORY = Path(__file__).parents[2]
 CLOCK = """
 import os
 import time
@@ -153,7 +153,7 @@ def test_a_clock_that_jumps_by_years_within_a_run_and_between_runs_changes_nothi
     steps, clock = ("anat_wf/regions_wf", "anat_wf/deform"), cohort.root / "clock"
     (clock / "hook").mkdir(parents=True, exist_ok=True)
     (clock / "hook" / "sitecustomize.py").write_text(CLOCK, encoding="utf-8")
-    paths = os.pathsep.join([str(clock / "hook"), str(REPOSITORY)])
+    paths = os.pathsep.join([str(clock / "hook"), str(faults.REPOSITORY)])
     told = [f"CLOCK_SHIFT={clock / 'shift_s'}", f"PYTHONPATH={paths}"]
     (clock / "shift_s").write_text("-1e8")
     cohort.forget_steps("01", *steps)

@@ -41,5 +41,10 @@ def write_small_trial(
     (root / "settings.yaml").write_text(coarse, encoding="utf-8")
 
 
+def files_below(folder: Path) -> set[str]:
+    """Files of a folder by their path in it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
 if __name__ == "__main__":
     write_small_trial(Path(sys.argv[1]), int(sys.argv[2]))

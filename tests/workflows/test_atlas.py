@@ -8,10 +8,10 @@ import pytest
 
 from bids_utils.derivatives import content_digest, read_table, write_json
 from bids_utils.errors import SettingsError
+from bids_utils.sidecars import file_sidecar
 from configs.atlases import Atlas
 from workflows.atlas import init_atlas_wf, init_spaces_wf, standard_atlas
 from workflows.interfaces import atlas_space
-from workflows.interfaces.atlas_space import sidecar_of
 
 
 def edges(workflow):
@@ -73,7 +73,7 @@ def made_by(runs):
     def run(workflow):
         file = Path(workflow.get_node("save_atlas").inputs.out_file)
         file.write_text("labels")
-        write_json({atlas_space.DIGEST_FIELD: content_digest(file)}, sidecar_of(file))
+        write_json({atlas_space.DIGEST_FIELD: content_digest(file)}, file_sidecar(file))
         runs.append(file)
 
     return run
@@ -94,7 +94,7 @@ def test_labels_of_two_mm_are_carried_once_and_again_when_their_bytes_change(atl
 def test_carried_labels_that_were_harmed_are_made_again(atlas, tmp_path, harmed):
     runs = []
     first = standard_atlas(atlas(2.0), tmp_path, made_by(runs))
-    (first.file if harmed == "labels" else sidecar_of(first.file)).write_bytes(b"lab\0ls")
+    (first.file if harmed == "labels" else file_sidecar(first.file)).write_bytes(b"lab\0ls")
     standard_atlas(atlas(2.0), tmp_path, made_by(runs))
     assert runs == [first.file, first.file]
     assert first.file.read_text() == "labels"
@@ -178,7 +178,7 @@ def test_labels_of_2009c_arrive_on_their_side_with_a_brain_that_matches(shared_d
         workflow.run()
 
     ready = standard_atlas(atlas, tmp_path, run)
-    sidecar = sidecar_of(ready.file)
+    sidecar = file_sidecar(ready.file)
     overlap = json.loads(sidecar.read_text())["GreyMatterDice"]
     assert overlap == pytest.approx(0.807, abs=0.01)
     image = nib.load(ready.file)

@@ -6,12 +6,10 @@ import pandas as pd
 import pytest
 
 from bids_utils.plan import BoldRun, ParticipantPlan, Plan, SessionPlan
-from configs.settings import (
-    Settings,
-)
+from bids_utils.sidecars import file_sidecar
+from configs.settings import Settings
 from workflows.completion import (
     exit_code,
-    file_sidecar,
     forget_results,
     is_done,
     missing_files,

@@ -16,6 +16,7 @@ from bids_utils.derivatives import (
     write_text,
 )
 from bids_utils.plan import BoldRun, DerivedBold, ParticipantPlan, SessionPlan
+from bids_utils.sidecars import file_sidecar
 from configs.atlases import HOME_SPACE, Atlas
 from configs.settings import FuncSettings, Settings
 from workflows import fmriprep
@@ -28,7 +29,7 @@ from workflows.fmriprep import (
     space_brains,
     used_spaces,
 )
-from workflows.interfaces.atlas_space import DIGEST_FIELD, sidecar_of
+from workflows.interfaces.atlas_space import DIGEST_FIELD
 from workflows.participant import expected_files, init_participant_wf, input_files
 from workflows.saving import Study
 
@@ -203,7 +204,7 @@ def test_the_atlas_of_another_space_is_made_once_and_that_of_its_own_never(
         file = Path(workflow.get_node("save_atlas").inputs.out_file)
         made.append(str(file))
         write_text("labels", file)
-        write_json({DIGEST_FIELD: content_digest(file)}, sidecar_of(file))
+        write_json({DIGEST_FIELD: content_digest(file)}, file_sidecar(file))
 
     ready = Atlas("Tiny", HOME_SPACE, tmp_path / "home.nii.gz", tmp_path / "t.tsv", "", "", "")
     how = (tmp_path / "out", run)

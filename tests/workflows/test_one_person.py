@@ -3,16 +3,12 @@
 import shutil
 
 import pytest
-from small_trial import write_small_trial
+from small_trial import files_below, write_small_trial
 
 from workflows.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.rare]
 ALL = ("01", "02")
-
-
-def files_below(folder):
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def copied_backwards(source, target, names):

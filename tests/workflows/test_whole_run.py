@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from explained_columns import unexplained
-from small_trial import write_small_trial
+from small_trial import files_below, write_small_trial
 from watched_calls import python
 
 from bids_utils.derivatives import read_table, validate_bids
@@ -21,10 +21,6 @@ RUN = "import sys; from workflows.cli import main; sys.exit(main(sys.argv[1:]))"
 EXPECTED = Path(__file__).with_name("expected_outputs.txt")
 THE_OTHERS = [f"sub-0{number}" for number in range(2, 8)]
 KEYS = ["participant_id", "modality", "measure", "atlas", "region"]
-
-
-def files_below(folder):
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def run(root, level, output, *options, settings="settings.yaml"):

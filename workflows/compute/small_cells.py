@@ -161,31 +161,28 @@ def _without_few(text, fewest):
     """Note in which small numbers of people are not told."""
 
     def told(found):
-        is_few = 0 < int(found.group(1)) < fewest
-        return f"fewer than {fewest} {found.group(2)}" if is_few else found.group(0)
+        few = f"fewer than {fewest} {found.group(2)}"
+        return few if _is_few(found.group(1), fewest) else found.group()
 
     return PEOPLE.sub(told, text) if isinstance(text, str) else text
 
 
 def _fact_without_few(text, fewest):
     """Fact of a prediction in which small numbers of people are not told."""
-    both = OF_ROWS.match(text)
-    if both:
-        with_event, rows = int(both.group(1)), int(both.group(2))
-        few = any(0 < count < fewest for count in (with_event, rows - with_event))
-        return f"fewer than {fewest} rows with or without it" if few else text
-
     few = f"fewer than {fewest}"
-    people = WITH_ROWS.match(text)
-    if people:
-        return few if 0 < int(people.group(1)) < fewest else text
+    if both := OF_ROWS.match(text):
+        with_event, rows = map(int, both.groups())
+        is_few = any(_is_few(count, fewest) for count in (with_event, rows - with_event))
+        return f"{few} rows with or without it" if is_few else text
+    if people := WITH_ROWS.match(text):
+        return few if _is_few(people.group(1), fewest) else text
+    return LISTED.sub(lambda found: few if _is_few(found.group(), fewest) else found.group(), text)
 
-    def told(found):
-        return few if 0 < int(found.group()) < fewest else found.group()
 
-    return LISTED.sub(told, text)
+def _is_few(count, fewest):
+    return 0 < int(count) < fewest
 
 
 def _has_few(text, fewest):
     counts = [part.rpartition("=")[2] for part in text.split(";")]
-    return any(count.isdecimal() and 0 < int(count) < fewest for count in counts)
+    return any(count.isdecimal() and _is_few(count, fewest) for count in counts)

@@ -20,7 +20,7 @@ from nipype.interfaces.base import (
 
 from bids_utils.derivatives import content_digest, replaced_whole, write_json
 from bids_utils.errors import DatasetError, SettingsError, ToolError
-from bids_utils.sidecars import read_json
+from bids_utils.sidecars import file_sidecar, read_json
 from configs.atlases import Atlas
 from configs.label_tables import check_regions, read_label_table, shown
 from workflows.compute.atlas_labels import carried_labels
@@ -270,7 +270,7 @@ def keep_labels(labels_file: Path, place: Path, sidecar: dict[str, object]) -> N
     """
     if is_kept_whole(place):
         return
-    write_json(sidecar | {DIGEST_FIELD: content_digest(labels_file)}, sidecar_of(place))
+    write_json(sidecar | {DIGEST_FIELD: content_digest(labels_file)}, file_sidecar(place))
     with replaced_whole(place) as temporary:
         shutil.copyfile(labels_file, temporary)
 
@@ -278,15 +278,10 @@ def keep_labels(labels_file: Path, place: Path, sidecar: dict[str, object]) -> N
 def is_kept_whole(labels_file: Path) -> bool:
     """Whether carried labels are there with the bytes that were written."""
     try:
-        noted = read_json(sidecar_of(labels_file))
+        noted = read_json(file_sidecar(labels_file))
         return noted.get(DIGEST_FIELD) == content_digest(labels_file)
     except (DatasetError, OSError):
         return False
-
-
-def sidecar_of(labels_file: Path) -> Path:
-    """JSON file beside carried labels."""
-    return labels_file.with_name(labels_file.name.replace(".nii.gz", ".json"))
 
 
 def check_none_lost(before, after):

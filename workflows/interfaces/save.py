@@ -23,6 +23,7 @@ from nipype.utils.filemanip import ensure_list
 from bids_utils.derivatives import replaced_whole, write_json
 from bids_utils.errors import DatasetError
 from bids_utils.names import build_name
+from bids_utils.sidecars import file_sidecar
 
 ATLAS = "{atlas}"
 """Stands for the name of the atlas among the entities of an `Output`."""
@@ -118,8 +119,7 @@ class SaveDerivatives(SimpleInterface):
             with replaced_whole(target) as temporary:
                 shutil.copyfile(file, temporary)
             if needs_sidecar(row, self._table):
-                stem = target.name.removesuffix(row.extension)
-                write_json(sidecar(row, place), target.with_name(f"{stem}.json"))
+                write_json(sidecar(row, place), file_sidecar(target))
             self._results["saved_files"].append(str(target))
         return runtime
 
