@@ -1,4 +1,4 @@
-"""What tests on real schedulers share: a trial after a plain run, and its way through a cluster."""
+"""What tests on real schedulers share: a trial, a plain run of it, and its way through a cluster."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory):
-    """Folder of a trial with coarse images after a plain run: bids/, settings.yaml, derivatives/.
+    """Folder of a trial with coarse images: bids/, settings.yaml.
 
     BRAINDELTA_CLUSTER_TRIAL names a finished demo that takes its place.
     """
@@ -25,11 +25,20 @@ def trial(tmp_path_factory):
         return Path(os.environ["BRAINDELTA_CLUSTER_TRIAL"])
     folder = tmp_path_factory.mktemp("trial")
     write_small_trial(folder, n_participants=6, with_bold=("01", "05"))
-    places = [str(folder / "bids"), str(folder / "derivatives")]
-    own = ["--settings", str(folder / "settings.yaml"), "-w", str(folder / "work")]
-    codes = [main([*places, level, *own, "--nprocs", "2"]) for level in ("participant", "group")]
-    assert codes == [0, 10]  # too few people have BOLD for models of it
     return folder
+
+
+@pytest.fixture(scope="session")
+def plain(trial):
+    """What a plain run of the trial made."""
+    output = trial / "derivatives"
+    if not output.is_dir():
+        places = [str(trial / "bids"), str(output)]
+        own = ["--settings", str(trial / "settings.yaml"), "-w", str(trial / "work")]
+        levels = ("participant", "group")
+        codes = [main([*places, level, *own, "--nprocs", "2"]) for level in levels]
+        assert codes == [0, 10]  # too few people have BOLD for models of it
+    return output
 
 
 @pytest.fixture(scope="session")

@@ -154,13 +154,12 @@ def test_nothing_of_those_who_were_done_is_written_again(story):
     assert {file: seen["all"].times[file] for file in before} == before
 
 
-def test_all_tables_are_the_same_bytes_as_those_of_a_plain_run(story):
+def test_all_tables_are_the_same_bytes_as_those_of_a_plain_run(story, plain):
     def tables(root):
         found = [*root.glob("*.tsv"), *root.glob("sub-*/**/*.tsv"), *root.glob("group/**/*.tsv")]
         return {file.relative_to(root): file.read_bytes() for file in found}
 
-    cohort = story[0]
-    plain, array = tables(cohort.trial / "derivatives"), tables(cohort.output)
-    assert len(plain) >= 100
-    assert set(array) == set(plain)
-    assert [str(name) for name in plain if array[name] != plain[name]] == []
+    expected, array = tables(plain), tables(story[0].output)
+    assert len(expected) >= 100
+    assert set(array) == set(expected)
+    assert [str(name) for name in expected if array[name] != expected[name]] == []

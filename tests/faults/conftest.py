@@ -16,7 +16,7 @@ sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import faults  # noqa: E402 - lies in benchmarks
 import undisturbed  # noqa: E402
 
-SETTINGS = "anat: {mni_resolution_mm: 4.0}\n"
+SETTINGS = "anat: {mni_resolution_mm: 4.0, n4_resolution_mm: 8.0}\n"
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,10 @@ def write_small_trial(
         if not any(f"sub-{label}" in folder.parts for label in with_bold):
             shutil.rmtree(folder)
     text = files("configs").joinpath("demo.yaml").read_text(encoding="utf-8")
-    assert "mni_resolution_mm: 2.5" in text
-    coarse = text.replace("mni_resolution_mm: 2.5", "mni_resolution_mm: 4.0")
+    assert "  mni_resolution_mm: 2.5\n" in text
+    coarse = text.replace(
+        "  mni_resolution_mm: 2.5\n", "  mni_resolution_mm: 4.0\n  n4_resolution_mm: 8.0\n"
+    )
     (root / "settings.yaml").write_text(coarse, encoding="utf-8")
 
 

@@ -107,7 +107,10 @@ def starting_intercept(y: np.ndarray, offset: np.ndarray, binary: bool) -> float
     for _ in range(NEWTON_STEPS):
         probability = expit(intercept + offset)
         curvature = max(float(np.sum(probability * (1 - probability))), 1e-3)
+        before = intercept
         intercept = float(np.clip(intercept + np.sum(y - probability) / curvature, -10, 10))
+        if abs(intercept - before) < 1e-12:
+            break
     return intercept
 
 

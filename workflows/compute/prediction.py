@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,7 @@ class _Problem:
     covariances: bool
     n_confounds: int
     spec: PredictionSpec
+    models: tuple[str, ...]
 
     @property
     def binary(self) -> bool:
@@ -82,14 +84,8 @@ class _Problem:
     def n_participants(self) -> int:
         return len(pd.unique(self.participants))
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        blocks = {"clinical": self.clinical.shape[1], "brain": self.brain.shape[1]}
-        names = tuple(name for name, width in blocks.items() if width)
-        return (*names, BOTH) if len(names) == 2 else names
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Split:
     """Rows of one fit; `brain` holds the prepared features of train, valid and test."""
 
@@ -191,16 +187,20 @@ def _problem(cases: Cases, spec: PredictionSpec, kept: np.ndarray) -> _Problem:
         leading = [codes[:, None], part.confounds] if spec.harmoniser is not None else leading
     features = [block.reshape(len(kept), -1) for block in part.brain.values()]
     brain = np.hstack([*leading, *features]) if features else np.empty((len(kept), 0))
+    clinical = clinical_matrix(part.clinical)
+    blocks = {"clinical": clinical.shape[1], "brain": brain.shape[1]}
+    models = tuple(name for name, width in blocks.items() if width)
     return _Problem(
         participants=part.participants,
         target=part.target.astype(float),
         sites=sites,
         site_names=names,
-        clinical=clinical_matrix(part.clinical),
+        clinical=clinical,
         brain=brain.astype(float),
         covariances=covariances,
         n_confounds=part.confounds.shape[1],
         spec=spec,
+        models=(*models, BOTH) if len(models) == 2 else models,
     )
 
 
@@ -247,8 +247,9 @@ def _fold(
     values = {"mean": np.full(len(test), problem.target[train].mean())}
     limits = np.full((2, len(test)), np.nan)
     chosen = {}
+    clinical = cache(partial(_clinical, problem))
     for model in problem.models:
-        learner = _learner(problem, model, chosen.get("clinical"))
+        learner = _learner(problem, model, clinical, chosen.get("clinical"))
         used = splits[:1] if untuned and model != "clinical" else splits
         chosen[model], final, inner = _tuned(problem, used, learner)
         values[model] = _on_target_scale(problem, final[:, chosen[model]])
@@ -287,18 +288,23 @@ def _steps(problem: _Problem) -> Pipeline:
     return make_pipeline(*steps)
 
 
+def _clinical(problem, split):
+    """Linear predictors of the clinical model for train, and for valid and test."""
+    filler = MissingFiller().fit(problem.clinical[split.train])
+    x = filler.transform(problem.clinical[split.train])
+    none = np.zeros(len(x))
+    path = elastic_net_path(x, problem.target[split.train], none, problem.binary)
+    later = filler.transform(problem.clinical[np.concatenate([split.valid, split.test])])
+    return path.predictor(x), path.predictor(later)
+
+
 def _learner(
-    problem: _Problem, model: str, clinical_choice: int | None
+    problem: _Problem,
+    model: str,
+    clinical: Callable[[_Split], tuple[np.ndarray, np.ndarray]],
+    clinical_choice: int | None,
 ) -> Callable[[_Split], np.ndarray]:
     """Fit of one split; gives linear predictors (n_valid + n_test) x n_candidates."""
-
-    def clinical(split):
-        filler = MissingFiller().fit(problem.clinical[split.train])
-        x = filler.transform(problem.clinical[split.train])
-        none = np.zeros(len(x))
-        path = elastic_net_path(x, problem.target[split.train], none, problem.binary)
-        later = filler.transform(problem.clinical[np.concatenate([split.valid, split.test])])
-        return path.predictor(x), path.predictor(later)
 
     def brain(split, known, later):
         fit = BRAIN_MODELS[problem.spec.method]
@@ -402,8 +408,8 @@ def _null_statistics(problem, order, n_repeats, rng):
     shuffled = replace(problem, target=problem.target[order])
     null = _statistics(problem, _out_of_fold(shuffled, n_repeats, rng, intervals=False)[0])
     if BOTH in problem.models:
-        moved = replace(problem, brain=problem.brain[order])
-        again = _statistics(problem, _out_of_fold(moved, n_repeats, rng, intervals=False)[0])
+        moved = replace(problem, brain=problem.brain[order], models=("clinical", BOTH))
+        again = _statistics(moved, _out_of_fold(moved, n_repeats, rng, intervals=False)[0])
         null |= {key: value for key, value in again.items() if key[0] == DIFFERENCE}
     return null
 
