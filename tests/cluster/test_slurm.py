@@ -63,7 +63,7 @@ def wait_for_lock(cohort, label):
 
 
 @pytest.fixture(scope="module")
-def story(slurm, make_cohort):
+def story(slurm, plain, make_cohort):
     """The cohort as an array in which four tasks meet with something, and a second submission."""
     cohort, seen = make_cohort(CLUSTER), {}
     tasks, _ = cohort.submit("slurm")
@@ -159,7 +159,7 @@ def test_all_tables_are_the_same_bytes_as_those_of_a_plain_run(story, plain):
         found = [*root.glob("*.tsv"), *root.glob("sub-*/**/*.tsv"), *root.glob("group/**/*.tsv")]
         return {file.relative_to(root): file.read_bytes() for file in found}
 
-    expected, array = tables(plain), tables(story[0].output)
+    expected, array = tables(plain.result()), tables(story[0].output)
     assert len(expected) >= 100
     assert set(array) == set(expected)
     assert [str(name) for name in expected if array[name] != expected[name]] == []
