@@ -1,4 +1,4 @@
-"""What tests on real schedulers share: a trial, a plain run of it, and its way through a cluster."""
+"""What tests on schedulers share: a trial, a plain run of it, and its way through a cluster."""
 
 import os
 import subprocess
@@ -40,8 +40,8 @@ def plain_run(trial):
     if not output.is_dir():
         program = [sys.executable, "-m", "workflows.cli", trial / "bids", output]
         own = ["--settings", trial / "settings.yaml", "-w", trial / "work", "--nprocs", "2"]
-        levels = ("participant", "group")
-        codes = [subprocess.run([*program, level, *own], check=False).returncode for level in levels]
+        runs = [[*program, level, *own] for level in ("participant", "group")]
+        codes = [subprocess.run(command, check=False).returncode for command in runs]
         assert codes == [0, 10]  # too few people have BOLD for models of it
     return output
 

@@ -11,24 +11,10 @@ from worlds import environment, make_world
 SHELL = {"", "sh", "bash", "console"}
 RUN = re.compile(r"^<!-- run: (\w+)(?:; exit (\d+))?(; after group)? -->$")
 NOT_RUN = re.compile(r"^<!-- not run: \S.{9,} -->$")
-QUICK = ("plan", "status", "lock", "submit", "--dry-run", "--help", "--version")
 GROUP = "braindelta BIDS_DIR OUTPUT_DIR group --measures table.tsv --settings study.yaml"
 FOUND = [block for page in pages() for block in blocks(page)]
 SHELL_BLOCKS = [block for block in FOUND if block.language in SHELL]
 RUNNABLE = [block for block in FOUND if RUN.match(block.above)]
-
-
-def is_quick(block):
-    """Whether each command of a block takes seconds."""
-    lines = [line for line in block.text.splitlines() if line.startswith("braindelta")]
-    return block.language != "python" and all(
-        any(word in line.split() for word in QUICK) for line in lines
-    )
-
-
-def with_speed(block):
-    marks = () if is_quick(block) else pytest.mark.slow
-    return pytest.param(block, marks=marks, id=str(block))
 
 
 @pytest.mark.parametrize("block", SHELL_BLOCKS, ids=str)
@@ -38,7 +24,8 @@ def test_each_shell_block_is_run_or_says_why_not(block):
     )
 
 
-@pytest.mark.parametrize("block", [with_speed(block) for block in RUNNABLE])
+@pytest.mark.slow
+@pytest.mark.parametrize("block", RUNNABLE, ids=str)
 def test_the_block_runs_as_written(block, tmp_path):
     world, code, after = RUN.match(block.above).groups()
     make_world(world, tmp_path)

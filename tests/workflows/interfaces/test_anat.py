@@ -140,7 +140,7 @@ def test_n4_flattens_a_slope_in_the_mask(tmp_path, head):
     affine = np.diag([4.0, 4, 4, 1])
     image = write(tmp_path, "head", volume * slope, affine)
     mask = write(tmp_path, "mask", brain, affine)
-    inputs = {"in_file": image, "mask_file": mask, "resolution_mm": 4.0}
+    inputs = {"in_file": image, "mask_file": mask, "resolution_mm": 8.0}
     corrected, _ = load_volume(run(BiasCorrection, tmp_path / "node", **inputs).out_file)
     left, right = brain.copy(), brain.copy()
     left[23:], right[:23] = False, False
