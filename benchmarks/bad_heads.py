@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import bad_head_cases as made
@@ -316,7 +316,6 @@ def main() -> int:
     options = parser.parse_args()
     places = (options.data_dir.absolute(), options.output_dir.absolute())
     bench = Bench(*places, AnatSettings(mni_resolution_mm=options.mni_mm))
-    registration.mni_volumes = cache(registration.mni_volumes)  # the same for each case
     config.update_config({"logging": {"workflow_level": "CRITICAL", "interface_level": "CRITICAL"}})
     logging.update_logging(config)
     only = [word for word in options.only.split(",") if word]

@@ -149,6 +149,7 @@ def test_results_that_were_harmed_are_made_again(cohort):
     cohort.check()
 
 
+@rare
 def test_a_clock_that_jumps_by_years_within_a_run_and_between_runs_changes_nothing(cohort):
     steps, clock = ("anat_wf/regions_wf", "anat_wf/deform"), cohort.root / "clock"
     (clock / "hook").mkdir(parents=True, exist_ok=True)

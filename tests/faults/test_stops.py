@@ -65,6 +65,7 @@ def workers(cohort, command):
     return [process for process in cohort.processes() if parent(process) in servers]
 
 
+@pytest.mark.rare
 def test_a_killed_worker_is_replaced(cohort):
     cohort.forget_steps("01", "anat_wf/regions_wf", "anat_figures_wf")
     process = cohort.start()

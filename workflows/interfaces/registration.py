@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
@@ -67,8 +68,12 @@ class MniReference(SimpleInterface):
         return runtime
 
 
+@lru_cache(maxsize=2)
 def mni_volumes(resolution_mm):
-    """Volume and affine of the MNI brain, its tissues, mask and distance map."""
+    """Volume and affine of the MNI brain, its tissues, mask and distance map; not to be changed.
+
+    The same for everybody: a process keeps the two resolutions that a participant needs.
+    """
     whole = {
         "template_file": datasets.load_mni152_template(resolution=1),
         "gm_file": datasets.load_mni152_gm_template(resolution=1),
