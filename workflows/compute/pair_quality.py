@@ -313,23 +313,35 @@ def ranked_people(quality: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         participant_id, n_flags, largest_z (of values in the bad direction and of changes in
         both; NaN where the cohort is small) and flags, one text; one row a person.
     """
-    rows, nobody = [], pairs.iloc[:0]
-    changes_of = dict(tuple(pairs.groupby("participant_id", sort=False)))
-    for person, own in quality.groupby("participant_id", sort=False):
-        changes = changes_of.get(person, nobody)
-        said = [
-            f"ses-{row.session_id} {row.modality}: {row.flag}"
-            for row in own[own["flag"] != ""].itertuples()
-        ]
-        changed = flagged_pairs(changes)
-        said += [
-            f"ses-{row.baseline} to ses-{row.followup} {row.modality}: {row.flag}"
-            for row in changed.itertuples()
-        ]
-        n_flags = int(own["n_flags"].sum()) + int(changed["n_flags"].sum())
-        sizes = [own["largest_z"].max(), changes["change_z"].abs().max()]
-        rows.append((person, n_flags, np.fmax(*np.array(sizes, dtype=float)), "; ".join(said)))
-    table = pd.DataFrame(rows, columns=["participant_id", "n_flags", "largest_z", "flags"])
+    who = "participant_id"
+    people = pd.Index(quality[who].unique(), name=who)
+    values, changed = quality[quality["flag"] != ""], flagged_pairs(pairs)
+    said = [
+        (row.participant_id, f"ses-{row.session_id} {row.modality}: {row.flag}")
+        for row in values.itertuples()
+    ] + [
+        (
+            row.participant_id,
+            f"ses-{row.baseline} to ses-{row.followup} {row.modality}: {row.flag}",
+        )
+        for row in changed.itertuples()
+    ]
+    flags = pd.DataFrame(said, columns=[who, "flags"], dtype=object).groupby(who)["flags"]
+    n_flags = [
+        table.groupby(who)["n_flags"].sum().reindex(people, fill_value=0)
+        for table in (quality, changed)
+    ]
+    sizes = [
+        size.astype(float).groupby(table[who]).max().reindex(people)
+        for table, size in ((quality, quality["largest_z"]), (pairs, pairs["change_z"].abs()))
+    ]
+    table = pd.DataFrame(
+        {
+            "n_flags": n_flags[0] + n_flags[1],
+            "largest_z": np.fmax(*sizes),
+            "flags": flags.agg("; ".join).reindex(people, fill_value=""),
+        }
+    ).reset_index()
     order = ["n_flags", "largest_z"]
     return table.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
 

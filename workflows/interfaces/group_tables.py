@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bids_utils.derivatives import read_table, write_table
@@ -45,14 +47,18 @@ def load_table(path: str | Path, columns: Collection[str] | None = None) -> pd.D
     table = read_table(Path(path), TEXTS, columns)
     for column, key in LABELS.items():
         if column in table:
-            texts = ["" if pd.isna(label) else str(label) for label in table[column]]
-            labels = [strip_label(text, key) for text in texts]
-            table[column] = pd.Series(labels, index=table.index, dtype=object)
+            table[column] = _texts(table[column], partial(strip_label, key=key))
     for column in TEXTS:
         if column in table:
-            texts = ["" if pd.isna(text) else str(text) for text in table[column]]
-            table[column] = pd.Series(texts, index=table.index, dtype=object)
+            table[column] = _texts(table[column], str)
     return table
+
+
+def _texts(column: pd.Series, changed: Callable[[str], str]) -> pd.Series:
+    """Texts of a column, empty for n/a; each different one is changed once."""
+    codes, levels = pd.factorize(column)
+    texts = np.array([*(changed(str(level)) for level in levels), ""], dtype=object)
+    return pd.Series(texts[codes], index=column.index, dtype=object)
 
 
 def save_table(table: pd.DataFrame, path: Path) -> str:
