@@ -5,8 +5,9 @@
 It writes a cohort with two sessions a person as the level participant leaves it: tiny images with
 true headers, and for each person the files of one of braindelta-demo (DEMO; it is made if not
 given, 10 minutes): tables with noise of their own, and a few bytes in place of images and pictures.
-The commands run on a quarter, half and all people; the processor time per person of the last half
-is compared with that of the quarter before. Peak memory is that of all processes of a command
+The commands run on a quarter, half and all people, those of seconds three times (the one with the
+least processor time counts); the processor time per person of the last half is compared with that
+of the quarter before. Peak memory is that of all processes of a command
 together. Then some people get a third session. Needs `pip install .[bench]`. The last line is JSON.
 """
 
@@ -54,6 +55,7 @@ LEVELS = {
     "group": ["group"],
     "report": ["group", "--reports-only"],
 }
+SHORT, SHORT_RUNS = ("plan", "status", "nothing_to_do"), 3
 MINUTES = {"plan": 1, "status": 1, "nothing_to_do": 1, "group": 10, "report": 1, "validation": 5}
 EXIT_CODES = {"nothing_to_do": (11,), "group": (0, 10), "report": (0, 10)}
 MAX_GIB, MAX_RATIO, MAX_WORK_FILES, MAX_OUTPUT_FILES = 4.0, 1.2, 1000, 200
@@ -83,7 +85,7 @@ def main() -> None:
         root = out / str(size)
         if not (root / "done").is_file():
             write_cohort(root, size, demo)
-        costs[size] = {level: run_level(root, level, size) for level in LEVELS}
+        costs[size] = {level: least_cost(root, level, size) for level in LEVELS}
         costs[size]["validation"] = measured(lambda root=root: validation(root))
         for level, cost in costs[size].items():
             spent = f"{cost.seconds:.1f} s ({cost.cpu_seconds:.1f} s of processors)"
@@ -202,6 +204,13 @@ def options_of(root: Path) -> Options:
     """Options of the level participant of a cohort."""
     places = {"bids_dir": root / "bids", "output_dir": root / "out", "work_dir": root / "work"}
     return Options(level="participant", settings=root / "settings.yaml", **places)
+
+
+def least_cost(root: Path, level: str, n_participants: int) -> Cost:
+    """Cost of a command on a cohort, of several runs if it takes seconds."""
+    n_runs = SHORT_RUNS if level in SHORT else 1
+    costs = [run_level(root, level, n_participants) for _ in range(n_runs)]
+    return min(costs, key=lambda cost: cost.cpu_seconds)
 
 
 def run_level(root: Path, level: str, n_participants: int) -> Cost:
