@@ -297,6 +297,27 @@ def flagged_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     return flagged.agg(n_flags="count", flag=_joined).reset_index()
 
 
+def standing_out(quality: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """What stands out: participant, session or sessions, modality and flag; scans, then pairs.
+
+    Parameters
+    ----------
+    quality : pd.DataFrame
+        As `quality_table` gives it.
+    pairs : pd.DataFrame
+        As `pair_table` gives it.
+    """
+    scans = [
+        (row.participant_id, f"ses-{row.session_id}", row.modality, row.flag)
+        for row in quality[quality["flag"] != ""].itertuples()
+    ]
+    changes = [
+        (row.participant_id, f"ses-{row.baseline} to ses-{row.followup}", row.modality, row.flag)
+        for row in flagged_pairs(pairs).itertuples()
+    ]
+    return scans + changes
+
+
 def ranked_people(quality: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """People from worst to best quality: most flags first, then the largest robust z.
 
@@ -315,21 +336,14 @@ def ranked_people(quality: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """
     who = "participant_id"
     people = pd.Index(quality[who].unique(), name=who)
-    values, changed = quality[quality["flag"] != ""], flagged_pairs(pairs)
     said = [
-        (row.participant_id, f"ses-{row.session_id} {row.modality}: {row.flag}")
-        for row in values.itertuples()
-    ] + [
-        (
-            row.participant_id,
-            f"ses-{row.baseline} to ses-{row.followup} {row.modality}: {row.flag}",
-        )
-        for row in changed.itertuples()
+        (person, f"{scans} {modality}: {flag}")
+        for person, scans, modality, flag in standing_out(quality, pairs)
     ]
     flags = pd.DataFrame(said, columns=[who, "flags"], dtype=object).groupby(who)["flags"]
     n_flags = [
         table.groupby(who)["n_flags"].sum().reindex(people, fill_value=0)
-        for table in (quality, changed)
+        for table in (quality, flagged_pairs(pairs))
     ]
     sizes = [
         size.astype(float).groupby(table[who]).max().reindex(people)

@@ -20,7 +20,7 @@ from bids_utils.derivatives import read_table
 from bids_utils.exclusions import read_exclusions, unmatched
 from bids_utils.readers.records import counted
 from workflows.compute.change import session_pairs
-from workflows.compute.pair_quality import flagged_pairs, pair_table, quality_table, scored_values
+from workflows.compute.pair_quality import pair_table, quality_table, scored_values, standing_out
 from workflows.compute.problems import NOTE, Problem, problem_table
 from workflows.compute.visits import ordered_pairs, positioned_visits
 from workflows.interfaces.derived_files import derived_files
@@ -93,18 +93,9 @@ def save_quality(folder: Path, quality: pd.DataFrame, pairs: pd.DataFrame) -> di
 
 def quality_notes(quality: pd.DataFrame, pairs: pd.DataFrame) -> list[Problem]:
     """A note on each scan and each pair of scans that stands out."""
-    found = [
-        (row.participant_id, f"ses-{row.session_id}", row.modality, row.flag)
-        for row in quality.itertuples()
-    ]
-    found += [
-        (row.participant_id, f"ses-{row.baseline} to ses-{row.followup}", row.modality, row.flag)
-        for row in flagged_pairs(pairs).itertuples()
-    ]
     return [
-        Problem(flag, f"sub-{person} {session} {modality}", ADVICE, NOTE)
-        for person, session, modality, flag in found
-        if flag
+        Problem(flag, f"sub-{person} {scans} {modality}", ADVICE, NOTE)
+        for person, scans, modality, flag in standing_out(quality, pairs)
     ]
 
 
